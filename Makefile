@@ -1,0 +1,102 @@
+# Two commands do everything from an empty clone:
+#   make run IMAGE=disk.vhd     set up, then check the image (without IMAGE: build and check a demonstration image)
+#   make test                   set up, then run the tests
+SHELL    := /bin/sh
+PYTHON   ?= python3
+VENV     ?= .venv
+BIN      := $(VENV)/bin
+STAMP    := $(VENV)/.ready
+BUILD    := fixtures/.build
+REAL     := $(BUILD)/real
+IMAGE    ?=
+ARGS     ?=
+T        ?= tests
+K        ?=
+
+# Programs that build fixtures, and the Debian packages they come in.
+FIXTURE_TOOLS := mkfs.ext4:e2fsprogs mkfs.vfat:dosfstools mcopy:mtools sfdisk:fdisk mkfs.xfs:xfsprogs qemu-img:qemu-utils
+REAL_TOOLS    := $(FIXTURE_TOOLS) mmdebstrap:mmdebstrap sgdisk:gdisk cpio:cpio
+
+.PHONY: help run dev fmt lint type arch test test-all check fixtures real-image bench docs wheel clean tools real-tools
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(STAMP) ## check IMAGE=disk.vhd; without IMAGE a demonstration image is built and checked
+ifeq ($(strip $(IMAGE)),)
+	@$(MAKE) --no-print-directory tools
+	@$(BIN)/python fixtures/build.py debian-12-used && $(BIN)/vhdprep check $(BUILD)/debian-12-used.vhd $(ARGS); code=$$?; \
+	 echo; echo "This was the demonstration image. Now yours: make run IMAGE=disk.vhd"; test $$code -le 1
+else
+	@$(BIN)/vhdprep check "$(IMAGE)" $(ARGS)
+endif
+
+dev: $(STAMP) ## set up the development environment in .venv
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; name it with PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(call install,python3-venv)
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+# $(call install,packages): as root or with sudo that asks nothing; else say the one command to run.
+define install
+{ if [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
+  elif sudo -n true 2>/dev/null; then sudo apt-get update -qq && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
+  else echo "Please run this once, then make again:"; echo "  sudo apt-get install -y --no-install-recommends $(1)"; exit 1; fi; }
+endef
+
+# $(call need,program:package ...): install the packages of the programs that are missing.
+define need
+missing=""; for pair in $(1); do PATH="$$PATH:/usr/sbin:/sbin" command -v $${pair%%:*} >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; done; \
+if [ -n "$$missing" ]; then $(call install,$$missing); fi
+endef
+
+tools:
+	@$(call need,$(FIXTURE_TOOLS))
+
+real-tools:
+	@$(call need,$(REAL_TOOLS))
+
+fmt: $(STAMP) ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(STAMP) ## style and unused code
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+type: $(STAMP) ## strict types
+	$(BIN)/mypy
+
+arch: $(STAMP) ## who may import whom
+	$(BIN)/lint-imports
+
+test: $(STAMP) tools ## run the tests (T=path, K=expression)
+	$(BIN)/pytest $(T) $(if $(K),-k '$(K)') $(ARGS)
+
+test-all: $(STAMP) tools real-image ## run the tests with the real Debian image
+	$(BIN)/pytest $(T) $(ARGS)
+
+check: lint type arch test ## everything that CI asks for
+
+fixtures: $(STAMP) tools ## build every fixture image
+	$(BIN)/python fixtures/build.py --all
+
+real-image: $(STAMP) real-tools ## build a real Debian 12 as a 30 GiB VHD (needs root, about three minutes)
+	@[ "$$(id -u)" = 0 ] || { echo "make real-image needs root: it builds a Debian root file system"; exit 1; }
+	@test -e $(REAL)/facts.json -a $(REAL)/facts.json -nt fixtures/real/build.py || $(PYTHON) fixtures/real/build.py $(REAL)
+
+bench: $(STAMP) ## time check, inspect and the peers side by side on the real image
+	$(BIN)/python fixtures/bench.py $(REAL)
+
+docs: $(STAMP) ## regenerate what is generated: rules/schema.json, the vocabulary, the report's schema
+	$(BIN)/python fixtures/docs.py
+
+wheel: $(STAMP) ## build the wheel and the source archive in dist/
+	$(BIN)/python -m build --outdir dist .
+
+clean: ## remove what was built, keep .venv
+	rm -rf $(BUILD) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,6 @@
+"""``python -m vhdprep`` is the same program as ``vhdprep``."""
+
+from vhdprep.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""The command line: parse, call one function, render, exit. The sole home of typer.
+
+Modules that do the work are imported inside the commands: starting up is most of a run.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from vhdprep.cli import check, doctor, files, inspect, rules
+from vhdprep.cli.common import EXIT_USAGE
+from vhdprep.errors import VhdprepError
+
+app = typer.Typer(
+    name="vhdprep",
+    help="Tell, before the upload, whether a VHD will work as an Azure image.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("check")(check.check)
+app.command("inspect")(inspect.inspect)
+app.command("ls")(files.ls)
+app.command("cat")(files.cat)
+app.add_typer(rules.app, name="rules")
+app.command("doctor")(doctor.doctor)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True)) -> None:
+    if version:
+        from vhdprep import __version__
+
+        typer.echo(f"vhdprep {__version__}")
+        raise typer.Exit(0)
+
+
+def main() -> None:
+    """Run the program; every foreseen error is one line on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except VhdprepError as error:
+        typer.echo(f"vhdprep: {error}", err=True)
+        sys.exit(EXIT_USAGE)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(EXIT_USAGE)

@@ -1,0 +1,53 @@
+"""``vhdprep check``: the main job."""
+
+from __future__ import annotations
+
+import gc
+from typing import Annotated
+
+import typer
+
+from vhdprep.cli import common
+from vhdprep.errors import UsageError
+from vhdprep.model import Target
+
+AsOption = Annotated[Target, typer.Option("--as", help="What the image is to become.")]
+SelectOption = Annotated[
+    list[str] | None, typer.Option("--select", metavar="RULES", help="Only these rules: id, glob or tag:NAME.", show_default=False)
+]
+IgnoreOption = Annotated[
+    list[str] | None, typer.Option("--ignore", metavar="RULES", help="Not these rules: id, glob or tag:NAME.", show_default=False)
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Print the verdict line only.")]
+
+
+def check(
+    image: common.ImageArgument,
+    target: AsOption = Target.GENERALIZED,
+    report_format: common.FormatOption = "text",
+    output: common.OutputOption = None,
+    reports: common.ReportOption = None,
+    rules: common.RulesOption = None,
+    selected: SelectOption = None,
+    ignored: IgnoreOption = None,
+    backend: common.BackendOption = "auto",
+    verbose: common.VerboseOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Judge an image: exit 0 ready, 1 not ready, 2 nothing was judged, 3 inconclusive."""
+    gc.disable()  # one short run: collecting costs more than it frees
+    from vhdprep.check import check as run_check
+    from vhdprep.report.text import verdict_line
+    from vhdprep.ruleset.load import load_rules, select
+
+    pairs = common.parse_reports(reports)
+    if not quiet or output:
+        pairs.insert(0, (report_format, output))
+    chosen = select(load_rules(tuple(rules or ())), tuple(selected or ()), tuple(ignored or ()))
+    report = run_check(image, chosen, target=target, backend=common.backend_name(backend))
+    common.write_reports(report, image, pairs, verbose=verbose)
+    if quiet or output:
+        typer.echo(verdict_line(report, colour=common.use_colour()))
+    if report.verdict is None:
+        raise UsageError("nothing was judged")
+    raise typer.Exit(common.EXIT_CODES[report.verdict])

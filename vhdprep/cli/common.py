@@ -1,0 +1,86 @@
+"""What the commands share: exit codes, arguments, and where a report goes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vhdprep.errors import UsageError
+from vhdprep.model import Verdict
+
+if TYPE_CHECKING:
+    from vhdprep.model import Report
+
+EXIT_USAGE = 2
+EXIT_CODES = {Verdict.READY: 0, Verdict.NOT_READY: 1, Verdict.INCONCLUSIVE: 3}
+
+ImageArgument = Annotated[Path, typer.Argument(metavar="IMAGE", help="The image file; it is only read.", show_default=False)]
+BackendOption = Annotated[str, typer.Option("--backend", help="Reader of the disk: auto or native.")]
+FormatOption = Annotated[str, typer.Option("--format", help="text or json.")]
+OutputOption = Annotated[Path | None, typer.Option("--output", help="Write the report to this file instead of standard output.", show_default=False)]
+ReportOption = Annotated[
+    list[str] | None, typer.Option("--report", metavar="FORMAT=FILE", help="Also write a report; may be repeated.", show_default=False)
+]
+RulesOption = Annotated[
+    list[Path] | None, typer.Option("--rules", metavar="DIR", help="Add the rules of this folder; may be repeated.", show_default=False)
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show everything: all evidence, references, what passed.")]
+
+
+def backend_name(asked: str) -> str:
+    """``auto`` is native: the only backend so far."""
+    return "native" if asked == "auto" else asked
+
+
+def write_reports(report: Report, image: Path, formats: list[tuple[str, Path | None]], *, verbose: bool) -> None:
+    """Render each format to its file, or to standard output where there is none.
+
+    Raises:
+        UsageError: an unknown format, a file that cannot be written, or the image itself.
+    """
+    from vhdprep.report import REPORTERS, load_reporter
+
+    for name, path in formats:
+        if name not in REPORTERS:
+            raise UsageError(f"there is no report format {name!r}; choose one of: {', '.join(REPORTERS)}")
+        if path is not None and path.exists() and path.samefile(image):
+            raise UsageError(f"{path}: is the image; name another file for the report")
+    for name, path in formats:
+        reporter = load_reporter(name)
+        if path is None:
+            typer.echo(reporter.render(report, verbose=verbose, colour=use_colour(), width=terminal_width()), nl=False)
+            continue
+        try:
+            path.write_text(reporter.render(report, verbose=verbose), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{path}: the report cannot be written ({error.strerror})") from error
+
+
+def parse_reports(pairs: list[str] | None) -> list[tuple[str, Path | None]]:
+    """``FORMAT=FILE`` pairs.
+
+    Raises:
+        UsageError: a pair has no ``=``.
+    """
+    found: list[tuple[str, Path | None]] = []
+    for pair in pairs or []:
+        name, equals, path = pair.partition("=")
+        if not equals or not path:
+            raise UsageError(f"--report takes FORMAT=FILE, not {pair!r}")
+        found.append((name, Path(path)))
+    return found
+
+
+def use_colour() -> bool:
+    """Whether standard output is a terminal that shows colour (NO_COLOR is honoured)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def terminal_width() -> int:
+    """Columns of the terminal; 80 when there is none."""
+    return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80

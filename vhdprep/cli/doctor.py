@@ -1,0 +1,43 @@
+"""``vhdprep doctor``: what this host can do, and what is lost without the rest."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+from importlib import metadata
+
+import typer
+
+_PARTS = (
+    ("pyvhdi", "libvhdi-python", "VHDX containers"),
+    ("pyfsext", "libfsext-python", "ext2, ext3 and ext4"),
+    ("pyfsxfs", "libfsxfs-python", "XFS"),
+    ("pyfsfat", "libfsfat-python", "FAT, so the EFI system partition"),
+    ("zlib_ng", "zlib-ng", "initramfs packed with gzip"),
+    ("zstandard", "zstandard", "initramfs packed with Zstandard"),
+    ("lz4.block", "lz4", "initramfs packed with lz4"),
+    ("lzma", None, "initramfs packed with xz"),
+    ("bz2", None, "initramfs packed with bzip2"),
+)
+
+
+def doctor() -> None:
+    """Show which readers work on this host; exit 2 when one is missing."""
+    from vhdprep import __version__
+    from vhdprep.ruleset.load import builtin_rules_dir, load_rules
+
+    typer.echo(f"vhdprep {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
+    typer.echo(f"rules: {len(load_rules())} ({builtin_rules_dir()})")
+    missing = 0
+    for module, package, what in _PARTS:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            missing += 1
+            typer.echo(f"  missing  {module:<12} not read without it: {what} ({error})")
+        else:
+            version = metadata.version(package) if package else "with Python"
+            typer.echo(f"  works    {module:<12} {version:<14} {what}")
+    typer.echo("backends: native (in process, no root needed)")
+    if missing:
+        raise typer.Exit(2)

@@ -1,0 +1,28 @@
+"""``vhdprep inspect``: the same reading without rules."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vhdprep.cli import common
+
+ContainerOption = Annotated[bool, typer.Option("--container-only", help="Stop before the partition table.")]
+
+
+def inspect(
+    image: common.ImageArgument,
+    report_format: common.FormatOption = "text",
+    output: common.OutputOption = None,
+    reports: common.ReportOption = None,
+    backend: common.BackendOption = "auto",
+    container_only: ContainerOption = False,
+    verbose: common.VerboseOption = False,
+) -> None:
+    """Show what an image is: container, volumes, operating system."""
+    from vhdprep.check import inspect as run_inspect
+
+    pairs = [(report_format, output), *common.parse_reports(reports)]
+    report = run_inspect(image, backend=common.backend_name(backend), container_only=container_only)
+    common.write_reports(report, image, pairs, verbose=verbose)

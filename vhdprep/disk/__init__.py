@@ -1,0 +1,1 @@
+"""The storage stack behind one small interface: disk → volumes → files."""

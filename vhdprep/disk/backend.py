@@ -1,0 +1,112 @@
+"""What a backend must offer, and where the backends are.
+
+Four file operations, no meaning: links, mount points, globbing and registry hives are built once, above.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol, cast
+
+from vhdprep.errors import BackendUnavailable, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from vhdprep.model import Container, Defect, Volume
+
+BACKENDS = {"native": "vhdprep.disk.native"}
+"""Name → module with ``open_disk``; named as text so that no backend is imported before it is asked for."""
+
+
+class FileKind(StrEnum):
+    """What a directory entry is."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    LINK = "link"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """What ``lstat`` says of an entry."""
+
+    kind: FileKind
+    size: int
+    """Bytes; of a link the length of its target."""
+    mode: int
+    """Permission bits; 0 where the file system has none."""
+    uid: int
+    gid: int
+
+
+class Files(Protocol):
+    """One file system, read-only. Paths are absolute with ``/``; links are not followed.
+
+    Every operation raises ``Unreadable`` when the file system's structures cannot be read.
+    """
+
+    case_sensitive: bool
+
+    def lstat(self, path: str) -> FileStat | None:
+        """What stands at ``path``; None = nothing."""
+        ...
+
+    def list(self, path: str) -> Sequence[str]:
+        """Names in the directory ``path``, without ``.`` and ``..``; empty when it is no directory."""
+        ...
+
+    def read(self, path: str, limit: int, offset: int = 0) -> bytes:
+        """At most ``limit`` bytes of the regular file ``path`` from ``offset``."""
+        ...
+
+    def readlink(self, path: str) -> str:
+        """Target of the link ``path`` as it is stored."""
+        ...
+
+
+class Disk(Protocol):
+    """One disk: its table, its volumes, and a way into each file system."""
+
+    size: int
+    """Bytes that the guest sees."""
+    table: str | None
+    """``gpt | mbr | None``"""
+    volumes: Sequence[Volume]
+    """Partitions and logical volumes, flat, with stable ids."""
+    defects: Sequence[Defect]
+    """What is wrong with the partition table."""
+    fields: dict[str, str | int]
+    """Facts of the table that rules ask for: ``mbr:signature``, ``gpt:disk_guid``, ``mbr:boot_code`` …"""
+
+    def files(self, volume: Volume) -> Files:
+        """The file system of ``volume``. Raises ``UnsupportedFilesystem`` when it is not read here."""
+        ...
+
+
+class Backend(Protocol):
+    """A module of ``BACKENDS``."""
+
+    def open_disk(self, path: Path, container: Container) -> AbstractContextManager[Disk]:
+        """Open the disk that ``container`` describes. Raises ``Unreadable`` with the reason when it cannot be."""
+        ...
+
+
+def load_backend(name: str) -> Backend:
+    """The backend called ``name``.
+
+    Raises:
+        UsageError: no such backend.
+        BackendUnavailable: a library it needs is not installed.
+    """
+    if name not in BACKENDS:
+        raise UsageError(f"there is no backend {name!r}; choose one of: {', '.join(sorted(BACKENDS))}")
+    try:
+        return cast("Backend", importlib.import_module(BACKENDS[name]))
+    except ImportError as error:
+        raise BackendUnavailable(f"backend {name!r} cannot be loaded: {error}; run `vhdprep doctor`") from error

@@ -1,0 +1,183 @@
+"""The independent backend: in process, read only, no root, no kernel."""
+
+from __future__ import annotations
+
+import importlib
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from vhdprep.disk.native import gpt, mbr, superblock
+from vhdprep.disk.native.partition import SECTOR, Table
+from vhdprep.disk.native.stream import Stream
+from vhdprep.errors import Unreadable, UnsupportedFilesystem
+from vhdprep.model import Defect, DiskType, Volume, VolumeKind
+from vhdprep.vhd.blocks import DynamicReader, FlatReader
+from vhdprep.vhd.container import open_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from vhdprep.disk.backend import Files
+    from vhdprep.disk.native.partition import Partition
+    from vhdprep.model import Container
+    from vhdprep.vhd.blocks import Reader
+
+READERS = {"ext2": "ext", "ext3": "ext", "ext4": "ext", "xfs": "xfs", "vfat": "fat"}
+"""File system → module of this package with ``open_files``."""
+
+_NO_FILES = {
+    "21686148-6449-6E6F-744E-656564454649": "BIOS boot partition (GRUB's core image)",
+    "E3C9E316-0B5C-4DB8-817D-F92DF00215AE": "Microsoft reserved partition",
+    "9E1A2D38-C612-4316-AA26-8B49521E5A8B": "PReP boot partition",
+    "0x41": "PReP boot partition",
+}
+"""Partition types that hold no file system (util-linux ``include/pt-gpt-partnames.h``)."""
+
+_NO_FILES_EITHER = {"": "holds no file system", "swap": "swap space", "swsuspend": "swap space with a hibernated system"}
+
+_REASONS = {
+    "crypto_LUKS": "encrypted with LUKS",
+    "BitLocker": "encrypted with BitLocker",
+    "LVM2_member": "an LVM2 physical volume, which is not read yet",
+    "linux_raid_member": "part of a Linux software RAID",
+    "zfs_member": "part of a ZFS pool",
+    "LDM": "part of a Windows dynamic disk",
+}
+
+
+class NativeDisk:
+    """A disk opened in process."""
+
+    def __init__(self, reader: Reader) -> None:
+        """Read the table and recognise every volume."""
+        self._reader = reader
+        self.size = reader.size
+        table = _read_table(reader)
+        self.table = table.kind if table else None
+        self.fields = table.fields if table else {}
+        self.defects: Sequence[Defect] = tuple(table.defects) if table else ()
+        self._files: dict[str, Files] = {}
+        partitions = table.partitions if table else []
+        found = [self._describe(f"p{each.number}", VolumeKind.PARTITION, each) for each in partitions]
+        self.volumes: Sequence[Volume] = tuple(found) if table else self._whole_disk()
+
+    def files(self, volume: Volume) -> Files:
+        """The file system of ``volume``."""
+        if volume.id not in self._files:
+            raise UnsupportedFilesystem(f"{volume.id}: {volume.reason or 'not read'}")
+        return self._files[volume.id]
+
+    def _whole_disk(self) -> tuple[Volume, ...]:
+        """A disk without a table is one file system, something unknown, or empty."""
+        found = superblock.recognise(Stream(self._reader, 0, self.size))
+        if found is superblock.BLANK:
+            return ()
+        return (self._open(Volume("disk", VolumeKind.WHOLE_DISK, self.size, 0, None, found.filesystem), found),)
+
+    def _describe(self, name: str, kind: VolumeKind, each: Partition) -> Volume:
+        found = superblock.recognise(Stream(self._reader, each.offset, each.size))
+        volume = Volume(
+            id=name,
+            kind=kind,
+            size=each.size,
+            offset=each.offset,
+            type_id=each.type_id,
+            filesystem=found.filesystem or None,
+            part_uuid=each.part_uuid,
+            part_label=each.label,
+            active=each.active,
+        )
+        return self._open(volume, found)
+
+    def _open(self, volume: Volume, found: superblock.Superblock) -> Volume:
+        """Open the file system if one of the readers can; say why not otherwise."""
+        volume = replace(volume, uuid=found.uuid, label=found.label, free=found.free, state=found.state)
+        no_files = _NO_FILES.get(volume.type_id or "") if found.filesystem in (None, "") else None
+        if reason := no_files or _NO_FILES_EITHER.get(found.filesystem if found.filesystem is not None else "?"):
+            return replace(volume, reason=reason)
+        if found.filesystem not in READERS:
+            unknown = "its content is not recognised" if found.filesystem is None else f"{found.filesystem} is not read by this backend"
+            return replace(volume, reason=_REASONS.get(found.filesystem or "", unknown), needed=True)
+        module: Any = importlib.import_module(f"{__name__}.{READERS[found.filesystem]}")
+        try:
+            self._files[volume.id] = module.open_files(Stream(self._reader, volume.offset or 0, volume.size))
+        except (OSError, RuntimeError, MemoryError, Unreadable) as error:
+            first = str(error).splitlines()[0][:160]
+            return replace(volume, reason=f"the {found.filesystem} file system cannot be opened ({first})", needed=True)
+        stale = "its journal was not replayed: the newest changes may be missing" if found.state == "unclean" else None
+        return replace(volume, read=True, reason=stale, needed=stale is not None)
+
+
+@contextmanager
+def open_disk(path: Path, container: Container) -> Iterator[NativeDisk]:
+    """Open the disk in the file ``path``.
+
+    Raises:
+        Unreadable: nothing here reads this container, or too little of it is left.
+        UsageError: the file vanished or may not be read.
+    """
+    with open_image(path) as handle:
+        yield NativeDisk(_open_reader(path, handle, container))
+
+
+def _open_reader(path: Path, handle: BinaryIO, container: Container) -> Reader:
+    if container.format == "raw":
+        return FlatReader(handle, container.file_size)
+    if container.format == "vhd" and container.type is DiskType.FIXED:
+        size = min(container.virtual_size or 0, container.file_size)
+        return FlatReader(handle, size)
+    if container.format == "vhd" and container.type is DiskType.DYNAMIC:
+        kinds = {defect.kind for defect in container.defects}
+        if broken := kinds & {"header-missing", "block-size", "block-count", "block-table-outside"}:
+            raise Unreadable(f"the block table of the dynamic VHD cannot be used ({', '.join(sorted(broken))})")
+        return DynamicReader(handle, container.fields, container.file_size)
+    if container.format == "vhdx" or container.type is DiskType.DIFFERENCING:
+        return _VhdiReader(path, container)
+    raise Unreadable(f"the file holds {container.contents}, which is not read")
+
+
+class _VhdiReader:
+    """VHDX, through pyvhdi."""
+
+    def __init__(self, path: Path, container: Container) -> None:
+        import pyvhdi  # late: only VHDX needs it
+
+        if container.type is DiskType.DIFFERENCING:
+            raise Unreadable(f"a differencing VHD holds only changes to its parent {container.parent}; merge the chain first")
+        self._file: Any = pyvhdi.file()
+        try:
+            self._file.open(str(path))
+            self.size: int = self._file.media_size
+        except (OSError, RuntimeError, MemoryError) as error:
+            raise Unreadable(f"the {container.format} container cannot be opened ({str(error).splitlines()[0][:160]})") from error
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Bytes of the disk."""
+        size = min(size, self.size - offset)
+        try:
+            data: bytes = self._file.read_buffer_at_offset(size, offset) if size > 0 else b""
+        except (OSError, RuntimeError, MemoryError) as error:
+            raise Unreadable(f"the container cannot be read at byte {offset} ({str(error).splitlines()[0][:160]})") from error
+        return data
+
+
+def _read_table(reader: Reader) -> Table | None:
+    """GPT where there is one; else MBR, unless the disk is one file system with a boot sector."""
+    sector = reader.read_at(0, SECTOR)
+    legacy = mbr.read(reader, sector) if len(sector) == SECTOR and sector[510:512] == b"\x55\xaa" else None
+    table = gpt.read(reader)
+    if table is not None:
+        has_protective = any(kind == mbr.PROTECTIVE for _, kind, *_ in mbr.read_entries(sector.ljust(SECTOR, b"\0")))
+        if not has_protective:
+            text = "The disk has a GPT but no protective MBR entry; firmware may not see its partitions."
+            table.defects.append(Defect("gpt-protective-mbr", "mbr", text))
+        return table._replace(fields={**(legacy.fields if legacy else {}), **table.fields})
+    if reader.read_at(4096, 8) == gpt.SIGNATURE:
+        text = "The GPT stands where a disk with 4096-byte sectors has it; a VHD always has 512-byte sectors."
+        return Table("gpt", [], {}, [Defect("gpt-4096-sectors", "gpt", text)])
+    if legacy and not legacy.partitions and superblock.recognise(Stream(reader, 0, reader.size)).filesystem:
+        return None
+    return legacy

@@ -1,0 +1,157 @@
+"""What a volume holds, by signature: name, identity, free space, clean or not.
+
+Offsets as in util-linux 2.38 ``libblkid/src/superblocks``; names are libblkid's. Reading the files of a
+file system is another matter (``ext.py`` and its siblings); what is only recognised here stays unread.
+"""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vhdprep.disk.native.stream import Stream
+
+_HEAD = 0x11000
+_EXT_RECOVER, _EXT_JOURNAL_DEV = 0x4, 0x8
+_EXT4_INCOMPAT = 0x40 | 0x80 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x20000
+_EXT4_RO_COMPAT = 0x8 | 0x10 | 0x20 | 0x40 | 0x100 | 0x200 | 0x400 | 0x1000 | 0x2000
+
+
+class Superblock(NamedTuple):
+    """What the first bytes of a volume say."""
+
+    filesystem: str | None
+    uuid: str | None = None
+    label: str | None = None
+    free: int | None = None
+    """Free bytes."""
+    state: str | None = None
+    """``clean | unclean | errors``; None = not recorded here."""
+
+
+BLANK = Superblock("")
+"""Nothing but zeros where every known signature would stand."""
+
+
+def recognise(stream: Stream) -> Superblock:
+    """The first recogniser that knows the volume; ``filesystem`` None = none does."""
+    head = stream.read_at(0, _HEAD)
+    for recogniser in _RECOGNISERS:
+        if found := recogniser(head):
+            return found
+    for offset, magic, name in _MAGICS:
+        if head[offset : offset + len(magic)] == magic:
+            return Superblock(name)
+    return _by_far_signature(stream, head)
+
+
+def _text(data: bytes) -> str | None:
+    return data.split(b"\0", 1)[0].decode("utf-8", "replace").strip() or None
+
+
+def _ext(head: bytes) -> Superblock | None:
+    if head[0x438:0x43A] != b"\x53\xef":
+        return None
+    block = head[0x400:0x800]
+    compat, incompat, ro_compat = struct.unpack_from("<III", block, 0x5C)
+    if incompat & _EXT_JOURNAL_DEV:
+        return Superblock("jbd")
+    state = struct.unpack_from("<H", block, 0x3A)[0]
+    name = "ext4" if incompat & _EXT4_INCOMPAT or ro_compat & _EXT4_RO_COMPAT else "ext3" if compat & 0x4 else "ext2"
+    clean = "errors" if state & 2 else "unclean" if incompat & _EXT_RECOVER or not state & 1 else "clean"
+    free = struct.unpack_from("<I", block, 0x0C)[0] + ((struct.unpack_from("<I", block, 0x158)[0] << 32) if incompat & 0x80 else 0)
+    size = 1024 << min(struct.unpack_from("<I", block, 0x18)[0], 6)
+    return Superblock(name, str(uuid.UUID(bytes=block[0x68:0x78])), _text(block[0x78:0x88]), free * size, clean)
+
+
+def _xfs(head: bytes) -> Superblock | None:
+    if head[:4] != b"XFSB":
+        return None
+    free = struct.unpack_from(">Q", head, 144)[0] * struct.unpack_from(">I", head, 4)[0]
+    return Superblock("xfs", str(uuid.UUID(bytes=head[32:48])), _text(head[108:120]), free)
+
+
+def _btrfs(head: bytes) -> Superblock | None:
+    if head[0x10040:0x10048] != b"_BHRfS_M":
+        return None
+    total, used = struct.unpack_from("<QQ", head, 0x10070)
+    log_root = struct.unpack_from("<Q", head, 0x10060)[0]
+    state = "unclean" if log_root else "clean"
+    return Superblock("btrfs", str(uuid.UUID(bytes=head[0x10020:0x10030])), _text(head[0x1012B:0x1022B]), total - used, state)
+
+
+def _fat(head: bytes) -> Superblock | None:
+    if head[510:512] != b"\x55\xaa" or head[:1] not in (b"\xeb", b"\xe9"):
+        return None
+    for magic_at, serial_at, label_at in ((82, 67, 71), (54, 39, 43)):
+        if head[magic_at : magic_at + 3] == b"FAT":
+            serial = struct.unpack_from("<I", head, serial_at)[0]
+            label = _text(head[label_at : label_at + 11])
+            return Superblock("vfat", f"{serial >> 16:04X}-{serial & 0xFFFF:04X}", None if label == "NO NAME" else label)
+    return None
+
+
+def _ntfs(head: bytes) -> Superblock | None:
+    if head[3:11] != b"NTFS    ":
+        return None
+    return Superblock("ntfs", f"{struct.unpack_from('<Q', head, 72)[0]:016X}")
+
+
+def _swap(head: bytes) -> Superblock | None:
+    for page in (0x1000, 0x2000, 0x4000, 0x8000, 0x10000):
+        magic = head[page - 10 : page]
+        if magic in (b"SWAPSPACE2", b"SWAP-SPACE"):
+            return Superblock("swap", str(uuid.UUID(bytes=head[0x40C:0x41C])), _text(head[0x41C:0x42C]))
+        if magic[:9] in (b"S1SUSPEND", b"S2SUSPEND", b"ULSUSPEND", b"LINHIB000"):
+            return Superblock("swsuspend")
+    return None
+
+
+def _luks(head: bytes) -> Superblock | None:
+    return Superblock("crypto_LUKS", _text(head[168:208])) if head[:6] == b"LUKS\xba\xbe" else None
+
+
+def _lvm(head: bytes) -> Superblock | None:
+    for at in range(0, 2048, 512):
+        if head[at : at + 8] == b"LABELONE" and head[at + 24 : at + 32] == b"LVM2 001":
+            start = at + struct.unpack_from("<I", head, at + 20)[0]
+            raw = head[start : start + 32].decode("ascii", "replace")
+            cuts = (0, 6, 10, 14, 18, 22, 26, 32)
+            return Superblock("LVM2_member", "-".join(raw[a:b] for a, b in pairwise(cuts)))
+    return None
+
+
+_RECOGNISERS: tuple[Callable[[bytes], Superblock | None], ...] = (_luks, _lvm, _ext, _xfs, _btrfs, _ntfs, _swap, _fat)
+
+_MAGICS = (
+    (3, b"-FVE-FS-", "BitLocker"),
+    (3, b"ReFS\0\0\0\0", "ReFS"),
+    (3, b"EXFAT   ", "exfat"),
+    (0, b"\xfc\x4e\x2b\xa9", "linux_raid_member"),
+    (4096, b"\xfc\x4e\x2b\xa9", "linux_raid_member"),
+    (0, b"hsqs", "squashfs"),
+    (1024, b"\xe2\xe1\xf5\xe0", "erofs"),
+    (1024, b"\x10\x20\xf5\xf2", "f2fs"),
+    (0x8001, b"CD001", "iso9660"),
+    (0x8000, b"JFS1", "jfs"),
+    (0x1055C, b"\x19\x01\x54\x19", "ufs"),
+    (0x255C, b"\x19\x01\x54\x19", "ufs"),
+    (0xC00, b"PRIVHEAD", "LDM"),
+)
+
+
+def _by_far_signature(stream: Stream, head: bytes) -> Superblock:
+    """Signatures away from the start: md at the end, ZFS in its label; else blank or unknown."""
+    size = stream.get_size()
+    for at in ((size - 8192) & ~4095, (size & ~0xFFFF) - 0x10000):
+        if at > 0 and stream.read_at(at, 4) in (b"\xfc\x4e\x2b\xa9", b"\xa9\x2b\x4e\xfc"):
+            return Superblock("linux_raid_member")
+    uberblocks = stream.read_at(128 * 1024, 128 * 1024)
+    if any(uberblocks[at : at + 4] in (b"\x0c\xb1\xba\x00", b"\x00\xba\xb1\x0c") for at in range(0, len(uberblocks), 1024)):
+        return Superblock("zfs_member")
+    return BLANK if not any(head) and not any(uberblocks) else Superblock(None)

@@ -1,0 +1,109 @@
+"""``Files`` over a libyal volume: the three file-system libraries share one shape.
+
+Directory listings are kept: a name look-up inside the libraries walks the directory every time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vhdprep.disk.backend import FileKind, FileStat
+from vhdprep.errors import Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_T = TypeVar("_T")
+_KINDS = {0x8000: FileKind.FILE, 0x4000: FileKind.DIRECTORY, 0xA000: FileKind.LINK}
+MAX_NAMES = 500_000
+"""Largest directory that is listed."""
+MAX_DEPTH = 256
+"""Deepest path that is followed."""
+
+
+class LibyalFiles:
+    """A file system opened with pyfsext, pyfsxfs or pyfsfat."""
+
+    case_sensitive = True
+
+    def __init__(self, volume: Any, name: str) -> None:
+        """``name`` is the file system's name for messages; the root directory is read at once.
+
+        Raises:
+            Unreadable: the root directory cannot be read.
+        """
+        self._volume, self._name = volume, name
+        self._entries: dict[str, Any] = {}
+        self._names: dict[str, dict[str, Any]] = {}
+        self._entries["/"] = self._try("/", volume.get_root_directory)
+        self._children("/")
+
+    def lstat(self, path: str) -> FileStat | None:
+        """What stands at ``path``."""
+        entry = self._entry(path)
+        return None if entry is None else self._try(path, lambda: self._stat(entry))
+
+    def list(self, path: str) -> tuple[str, ...]:
+        """Names in a directory, as stored."""
+        return tuple(self._children(path))
+
+    def read(self, path: str, limit: int, offset: int = 0) -> bytes:
+        """Bytes of a regular file."""
+        entry = self._entry(path)
+        if entry is None or self._stat(entry).kind is not FileKind.FILE:
+            return b""
+
+        def read_entry() -> bytes:
+            size = min(limit, entry.size - offset)
+            data: bytes = entry.read_buffer_at_offset(size, offset) if size > 0 else b""
+            return data
+
+        return self._try(path, read_entry)
+
+    def readlink(self, path: str) -> str:
+        """Target of a link."""
+        entry = self._entry(path)
+        target = None if entry is None else self._try(path, lambda: entry.symbolic_link_target)
+        return target or ""
+
+    def _stat(self, entry: Any) -> FileStat:
+        mode = entry.file_mode
+        kind = _KINDS.get(mode & 0xF000, FileKind.OTHER)
+        return FileStat(kind, entry.size, mode & 0o7777, entry.owner_identifier, entry.group_identifier)
+
+    def _key(self, name: str) -> str:
+        return name
+
+    def _entry(self, path: str) -> Any:
+        if path not in self._entries:
+            parent, _, name = path.rpartition("/")
+            if path.count("/") > MAX_DEPTH:
+                raise Unreadable(f"{path[:60]}…: the path is deeper than {MAX_DEPTH} directories")
+            children = self._children(parent or "/")
+            self._entries[path] = self._by_key(parent or "/", children).get(self._key(name))
+        return self._entries[path]
+
+    def _by_key(self, path: str, children: dict[str, Any]) -> dict[str, Any]:
+        return children
+
+    def _children(self, path: str) -> dict[str, Any]:
+        if path not in self._names:
+            entry = self._entry(path)
+            names: dict[str, Any] = {}
+            if entry is not None and self._try(path, lambda: self._stat(entry)).kind is FileKind.DIRECTORY:
+                names = self._try(path, lambda: self._list(path, entry))
+            self._names[path] = names
+        return self._names[path]
+
+    def _list(self, path: str, entry: Any) -> dict[str, Any]:
+        if entry.number_of_sub_file_entries > MAX_NAMES:
+            raise Unreadable(f"{path}: the directory has more than {MAX_NAMES} entries")
+        return {child.name: child for child in entry.sub_file_entries if child.name not in (".", "..", None)}
+
+    def _try(self, path: str, action: Callable[[], _T]) -> _T:
+        """Translate the library's errors at the door."""
+        try:
+            return action()
+        except (OSError, RuntimeError, MemoryError, ValueError, TypeError) as error:
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise Unreadable(f"{path}: the {self._name} structures cannot be read ({first[:160]})") from error

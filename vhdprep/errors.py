@@ -1,0 +1,55 @@
+"""Every error that this package raises on purpose.
+
+    VhdprepError
+    ├── UsageError           the call cannot be carried out as it was made (exit 2)
+    ├── RuleError            rule files are wrong; carries every complaint (exit 2)
+    ├── BackendUnavailable   a reader is not installed on this host (exit 2)
+    └── Unreadable           something of the image could not be looked at → outcome unknown
+        └── UnsupportedFilesystem
+
+Looking and seeing nothing is a value (``model.ABSENT``); not being able to look is ``Unreadable``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class VhdprepError(Exception):
+    """Base of the tree; the message says what, where, and what to do next."""
+
+
+class UsageError(VhdprepError):
+    """The call itself is wrong: a missing file, a directory, an unknown option value."""
+
+
+class BackendUnavailable(VhdprepError):  # noqa: N818 - a state of the host, read as a word
+    """The reader asked for cannot run on this host."""
+
+
+class Complaint(NamedTuple):
+    """One thing that is wrong in a rule file."""
+
+    path: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.text}"
+
+
+class RuleError(VhdprepError):
+    """Rule files are wrong; nothing was checked."""
+
+    def __init__(self, complaints: list[Complaint]) -> None:
+        """Keep ``complaints`` in the order of files and lines."""
+        self.complaints = tuple(sorted(complaints))
+        super().__init__("\n".join(str(complaint) for complaint in self.complaints))
+
+
+class Unreadable(VhdprepError):  # noqa: N818 - a value with a reason, read as a word
+    """A part of the image could not be looked at; the message is the reason shown to the user."""
+
+
+class UnsupportedFilesystem(Unreadable):
+    """The volume was recognised, but nothing here reads it."""

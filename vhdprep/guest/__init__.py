@@ -1,0 +1,1 @@
+"""What is inside the disk: one reading for every backend, bytes to values."""

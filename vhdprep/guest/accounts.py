@@ -1,0 +1,53 @@
+"""Accounts of the guest and their home directories."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vhdprep.errors import Unreadable
+from vhdprep.guest.formats import passwd
+from vhdprep.guest.image import once
+
+if TYPE_CHECKING:
+    from vhdprep.guest.image import Guest
+
+_NOBODY = 65534
+_NOT_HOMES = {"/", "/nonexistent", "/dev", "/bin", "/sbin", "/usr", "/usr/bin", "/usr/sbin", "/etc", "/var", "/proc", "/run"}
+
+
+@once
+def accounts(guest: Guest) -> tuple[passwd.Account, ...]:
+    """Every account of /etc/passwd with its shadow entry.
+
+    Raises:
+        Unreadable: there is no /etc/passwd.
+    """
+    text = guest.files.text("/etc/passwd")
+    if text is None:
+        raise Unreadable("/etc/passwd is missing")
+    return passwd.parse(text, guest.files.text("/etc/shadow"))
+
+
+def human_range(guest: Guest) -> range:
+    """UIDs of people, by /etc/login.defs (defaults 1000 to 60000)."""
+    limits = {"UID_MIN": 1000, "UID_MAX": 60000}
+    for line in (guest.files.text("/etc/login.defs") or "").splitlines():
+        words = line.split()
+        if len(words) > 1 and words[0] in limits and words[1].isdecimal():
+            limits[words[0]] = int(words[1])
+    return range(limits["UID_MIN"], limits["UID_MAX"] + 1)
+
+
+def humans(guest: Guest) -> tuple[passwd.Account, ...]:
+    """Accounts of people: a UID in the range, and a shell that lets them in."""
+    span = human_range(guest)
+    return tuple(each for each in accounts(guest) if each.uid in span and each.uid != _NOBODY and each.can_login)
+
+
+@once
+def homes(guest: Guest) -> tuple[str, ...]:
+    """Home directories of accounts that can log in, and whatever else lies in /home."""
+    found = dict.fromkeys(each.home.rstrip("/") or "/" for each in accounts(guest) if each.can_login)
+    found |= dict.fromkeys(f"/home/{name}" for name in guest.files.names("/home"))
+    found["/root"] = None
+    return tuple(sorted(home for home in found if home not in _NOT_HOMES and guest.files.is_directory(home)))

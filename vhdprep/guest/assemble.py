@@ -1,0 +1,103 @@
+"""Find the operating system, mount what its fstab mounts, and describe it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from vhdprep.errors import Unreadable
+from vhdprep.guest import detect
+from vhdprep.guest.files import GuestFiles
+from vhdprep.guest.formats import fstab
+from vhdprep.guest.image import Guest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vhdprep.disk.backend import Disk, Files
+    from vhdprep.model import Volume
+
+_ROOT_MARKS = ("/etc/os-release", "/etc/fstab", "/etc/passwd", "/etc/debian_version", "/etc/redhat-release", "/etc/SuSE-release")
+_ROOT_BODY = ("/usr", "/bin", "/sbin")
+_ESP_TYPES = {"C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "0xef"}
+_DEVICE = re.compile(r"/dev/(?:[shv]da|xvda|nvme0n1p|mmcblk0p)(\d+)$")
+_BY_LINK = {"by-uuid": "uuid", "by-label": "label", "by-partuuid": "part_uuid", "by-partlabel": "part_label"}
+_BY_TAG = {"UUID": "uuid", "LABEL": "label", "PARTUUID": "part_uuid", "PARTLABEL": "part_label"}
+
+
+def assemble(disk: Disk) -> Guest:
+    """The one operating system on ``disk``.
+
+    Raises:
+        Unreadable: there is none, more than one, or it may lie on a volume that was not read.
+    """
+    roots = [volume for volume in disk.volumes if volume.read and _is_root(disk.files(volume))]
+    if len(roots) > 1:
+        raise Unreadable(f"{len(roots)} operating systems are on this disk ({', '.join(each.id for each in roots)}); one was expected")
+    if not roots:
+        raise Unreadable(_why_no_root(disk))
+    root = roots[0]
+    files = GuestFiles(disk.files(root))
+    entries = fstab.parse(files.text("/etc/fstab") or "")
+    mounts = _mount(files, disk, entries, root)
+    esp = next((disk.files(volume) for volume in disk.volumes if volume.type_id in _ESP_TYPES and volume.read), None)
+    facts = detect.detect(files, disk, esp)
+    return Guest(facts, files, root.id, mounts, entries, tuple(disk.volumes), esp)
+
+
+def find_volume(spec: str, volumes: Sequence[Volume]) -> Volume | None:
+    """The volume that an fstab or ``root=`` specification names; None = not on this disk.
+
+    A bare device name such as ``/dev/sda2`` is taken as the partition of that number: it is where the
+    guest's builder saw it, though not where Azure will.
+    """
+    tag, _, value = spec.partition("=")
+    attribute = _BY_TAG.get(tag)
+    if attribute is None and spec.startswith("/dev/disk/by-"):
+        link, _, value = spec[len("/dev/disk/") :].partition("/")
+        attribute = _BY_LINK.get(link)
+    if attribute is not None:
+        wanted = value.casefold() if "uuid" in attribute else value
+        for volume in volumes:
+            have = getattr(volume, attribute)
+            if have is not None and (have.casefold() if "uuid" in attribute else have) == wanted:
+                return volume
+        return None
+    device = _DEVICE.match(spec)
+    name = f"p{device[1]}" if device else spec.removeprefix("/dev/")
+    return next((volume for volume in volumes if volume.id == name), None)
+
+
+def _is_root(files: Files) -> bool:
+    def stands(path: str) -> bool:
+        return files.lstat(path) is not None
+
+    return any(stands(path) for path in _ROOT_MARKS) and any(stands(path) for path in _ROOT_BODY)
+
+
+def _why_no_root(disk: Disk) -> str:
+    unread = [f"{volume.id} ({volume.reason})" for volume in disk.volumes if not volume.read and volume.needed]
+    if unread:
+        return f"no operating system was found in what could be read; not read: {', '.join(unread)}"
+    if not disk.volumes:
+        return "no operating system was found: the disk has no partitions and no file system"
+    return "no operating system was found on this disk; it looks like a data disk"
+
+
+def _mount(files: GuestFiles, disk: Disk, entries: Sequence[fstab.FstabEntry], root: Volume) -> dict[str, str]:
+    """Mount every local entry below the root; what is missing stays named as unread."""
+    mounts = {"/": root.id}
+    for entry in sorted(entries, key=lambda each: each.point.count("/")):
+        if entry.point in ("/", "none", "swap") or not entry.point.startswith("/") or entry.is_swap or not entry.needs_disk:
+            continue
+        volume = find_volume(entry.spec, disk.volumes)
+        if volume is None:
+            files.mount(entry.point, f"fstab mounts {entry.spec} there, which is not on this disk")
+        elif volume.id == root.id:
+            continue
+        elif not volume.read:
+            files.mount(entry.point, f"it lies on {volume.id}, which was not read: {volume.reason}")
+        else:
+            files.mount(entry.point, disk.files(volume))
+            mounts[entry.point] = volume.id
+    return mounts

@@ -1,0 +1,133 @@
+"""The entry that the boot loader will start: its kernel, its initramfs, its command line."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vhdprep.errors import Unreadable
+from vhdprep.guest.assemble import find_volume
+from vhdprep.guest.formats import grub
+from vhdprep.guest.image import once
+
+if TYPE_CHECKING:
+    from vhdprep.guest.image import Guest
+    from vhdprep.model import Volume
+
+_CONFIGS = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/boot/efi/EFI/*/grub.cfg")
+
+
+@dataclass(frozen=True, slots=True)
+class BootEntry:
+    """The default entry, with every path found in the guest."""
+
+    place: str
+    """File and line that define it."""
+    title: str
+    kernel: str
+    """As the entry names it."""
+    kernel_path: str | None
+    """Where that file is in the guest; None = it is missing."""
+    initrds: tuple[tuple[str, str | None], ...]
+    """Each initramfs as named, and where it is."""
+    arguments: tuple[str, ...]
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """Values given to a kernel argument, in order; a bare flag gives an empty one."""
+        found = (argument.partition("=") for argument in self.arguments)
+        return tuple(value for key, _, value in found if key.replace("-", "_") == name.replace("-", "_"))
+
+
+@once
+def default_entry(guest: Guest) -> BootEntry:
+    """The entry that GRUB boots when nobody touches the keyboard.
+
+    Raises:
+        Unreadable: no configuration that is read here was found, or it has no entry.
+    """
+    paths = [path for pattern in _CONFIGS for path in guest.files.glob(pattern)]
+    best: tuple[str, grub.Config] | None = None
+    for path in paths:
+        config = grub.parse(guest.files.text(path) or "")
+        if config.entries or config.uses_bls:
+            best = path, config
+            break
+    if best is None:
+        where = f"{paths[0]} has no menu entry" if paths else "no grub.cfg was found, and no other boot loader is read yet"
+        raise Unreadable(f"the default boot entry is not known: {where}")
+    path, config = best
+    environment = _environment(guest, path)
+    bls = _bls_entry(guest, config, environment) if config.uses_bls else None
+    if bls is not None:
+        return _locate(guest, *bls)
+    entry = grub.choose(config, environment)
+    if entry is None:
+        raise Unreadable(f"the default boot entry is not known: {path} has no menu entry")
+    return _locate(guest, f"{path}:{entry.line}", entry)
+
+
+def root_volume(guest: Guest) -> Volume | None:
+    """The volume that ``root=`` of the default entry names; None = not on this disk, or not given."""
+    values = default_entry(guest).values("root")
+    return find_volume(values[-1], guest.volumes) if values else None
+
+
+def kernel_release(guest: Guest) -> str:
+    """The version of the kernel that boots, as in ``/lib/modules/VERSION``.
+
+    Raises:
+        Unreadable: it cannot be told from the entry.
+    """
+    entry = default_entry(guest)
+    path = guest.files.resolve(entry.kernel_path) if entry.kernel_path else None
+    name = (path or entry.kernel).rpartition("/")[2]
+    _, dash, version = name.partition("-")
+    if dash and guest.files.is_directory(f"/lib/modules/{version}"):
+        return version
+    installed = guest.files.names("/lib/modules") if guest.files.is_directory("/lib/modules") else ()
+    if len(installed) == 1:
+        return installed[0]
+    raise Unreadable(f"which of {len(installed)} versions in /lib/modules belongs to {entry.kernel} is not known")
+
+
+def _environment(guest: Guest, config_path: str) -> dict[str, str]:
+    path = f"{config_path.rpartition('/')[0]}/grubenv"
+    return grub.environment(guest.files.text(path) or "")
+
+
+def _bls_entry(guest: Guest, config: grub.Config, environment: dict[str, str]) -> tuple[str, grub.Entry] | None:
+    paths = guest.files.glob("/boot/loader/entries/*.conf")
+    if not paths:
+        return None
+    names = grub.sort_bls([path.rpartition("/")[2].removesuffix(".conf") for path in paths])
+    variables = {**config.variables, **environment}
+    entries = [grub.bls_entry(guest.files.text(f"/boot/loader/entries/{name}.conf") or "", variables) for name in names]
+    saved = environment.get("next_entry") or environment.get("saved_entry") or ""
+    index = grub.choose_bls(names, [entry.title for entry in entries], saved)
+    return f"/boot/loader/entries/{names[index]}.conf", entries[index]
+
+
+def _locate(guest: Guest, place: str, entry: grub.Entry) -> BootEntry:
+    if entry.kernel is None:
+        raise Unreadable(f"{place}: the default boot entry loads no Linux kernel ({entry.title})")
+    initrds = tuple((path, _find(guest, path, entry.search)) for path in entry.initrds)
+    return BootEntry(place, entry.title, entry.kernel, _find(guest, entry.kernel, entry.search), initrds, tuple(_split(entry.options)))
+
+
+def _find(guest: Guest, path: str, search: str | None) -> str | None:
+    """Where the boot loader's ``path`` lies in the guest: on the volume it searches, else below /boot, else below /."""
+    path = path.partition(")")[2] if path.startswith("(") else path
+    candidates = []
+    if search:
+        volume = find_volume(f"UUID={search}", guest.volumes) or find_volume(f"LABEL={search}", guest.volumes)
+        candidates = [point.rstrip("/") + path for point, name in guest.mounts.items() if volume and name == volume.id]
+    candidates += [f"/boot{path}", path]
+    return next((each for each in candidates if guest.files.is_file(each)), None)
+
+
+def _split(options: str) -> list[str]:
+    try:
+        return shlex.split(options)
+    except ValueError:
+        return options.split()

@@ -1,0 +1,94 @@
+"""Which operating system this is: distribution, version, architecture, how it boots."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Literal
+
+from vhdprep.guest.formats import keyvalue
+from vhdprep.model import GuestFacts
+
+if TYPE_CHECKING:
+    from vhdprep.disk.backend import Disk, Files
+    from vhdprep.guest.files import GuestFiles
+
+FAMILIES = {
+    "debian": "debian", "ubuntu": "debian", "kali": "debian", "devuan": "debian", "raspbian": "debian", "linuxmint": "debian",
+    "rhel": "rhel", "centos": "rhel", "fedora": "rhel", "almalinux": "rhel", "rocky": "rhel", "ol": "rhel", "amzn": "rhel",
+    "sles": "suse", "sled": "suse", "sles_sap": "suse", "opensuse": "suse", "opensuse-leap": "suse", "opensuse-tumbleweed": "suse",
+    "suse": "suse", "azurelinux": "azurelinux", "mariner": "azurelinux", "arch": "arch", "alpine": "alpine", "gentoo": "gentoo",
+    "flatcar": "flatcar", "coreos": "flatcar", "freebsd": "freebsd", "openbsd": "openbsd",
+}  # fmt: skip
+"""os-release ID (or a word of ID_LIKE) → family."""
+
+MACHINES = {0x3E: "x86_64", 0xB7: "aarch64", 0x03: "i386", 0x28: "arm", 0xF3: "riscv64", 0x15: "ppc64", 0x16: "s390x"}
+"""ELF e_machine → architecture."""
+
+FALLBACK_LOADERS = ("/EFI/BOOT/BOOTX64.EFI", "/EFI/BOOT/BOOTAA64.EFI")
+BIOS_BOOT = "21686148-6449-6E6F-744E-656564454649"
+
+
+def detect(files: GuestFiles, disk: Disk, esp: Files | None) -> GuestFacts:
+    """The facts of the Linux guest whose tree is ``files``."""
+    release = keyvalue.shell(files.text("/etc/os-release") or files.text("/usr/lib/os-release") or "")
+
+    def value(key: str) -> str | None:
+        return release[key].value or None if key in release else None
+
+    distro = (value("ID") or "unknown").lower()
+    generations = _generations(disk, esp)
+    hostname = (files.text("/etc/hostname") or "").strip() or None
+    return GuestFacts(
+        os=distro if distro in ("freebsd", "openbsd") else "linux",
+        distro=distro,
+        family=_family(distro, value("ID_LIKE") or ""),
+        version=value("VERSION_ID"),
+        product=value("PRETTY_NAME") or value("NAME") or "Linux of an unknown distribution",
+        arch=_architecture(files),
+        boot=_boot(generations),
+        generations=generations,
+        init=_init(files),
+        hostname=hostname,
+    )
+
+
+def _family(distro: str, like: str) -> str:
+    for name in (distro, *like.lower().split()):
+        if name in FAMILIES:
+            return FAMILIES[name]
+    return distro
+
+
+def _architecture(files: GuestFiles) -> str | None:
+    for path in ("/sbin/init", "/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/bin/sh", "/usr/bin/env"):
+        head = files.read(path, 20)
+        if head[:4] == b"\x7fELF" and len(head) == 20:
+            order = "<" if head[5] == 1 else ">"
+            machine: int = struct.unpack_from(f"{order}H", head, 18)[0]
+            return MACHINES.get(machine, f"ELF machine {machine}")
+    return None
+
+
+def _init(files: GuestFiles) -> str | None:
+    if files.stat("/usr/lib/systemd/systemd") or files.stat("/lib/systemd/systemd"):
+        return "systemd"
+    if files.stat("/sbin/openrc") or files.stat("/sbin/openrc-run"):
+        return "openrc"
+    return "sysv" if files.stat("/etc/inittab") else None
+
+
+def _generations(disk: Disk, esp: Files | None) -> tuple[int, ...]:
+    """Gen1 needs boot code in the first sector, on GPT also a BIOS boot partition; Gen2 the fallback loader on the ESP."""
+    found = []
+    has_home = disk.table == "mbr" or any(volume.type_id == BIOS_BOOT for volume in disk.volumes)
+    if disk.fields.get("mbr:boot_code") == "present" and has_home:
+        found.append(1)
+    if esp is not None and any(esp.lstat(path) for path in FALLBACK_LOADERS):
+        found.append(2)
+    return tuple(found)
+
+
+def _boot(generations: tuple[int, ...]) -> Literal["bios", "uefi"] | None:
+    if 2 in generations:
+        return "uefi"
+    return "bios" if 1 in generations else None

@@ -1,0 +1,223 @@
+"""The guest's file tree as the guest would see it: mount points, links resolved inside it, globs.
+
+No path of the host is ever opened here: every lookup ends in a ``Files`` of the image.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from typing import TYPE_CHECKING
+
+from vhdprep.disk.backend import FileKind, FileStat
+from vhdprep.errors import Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from vhdprep.disk.backend import Files
+
+MAX_LINKS = 40
+"""Links followed in one lookup; the kernel's own limit (``MAXSYMLINKS``)."""
+MAX_MATCHES = 10_000
+"""Paths that one glob may find or directories it may enter."""
+MAX_TEXT = 4 * 1024 * 1024
+"""Largest configuration file that is read as text, in bytes."""
+
+_MAGIC = re.compile(r"[*?\[]")
+
+
+class GuestFiles:
+    """One tree made of the root file system and what is mounted below it."""
+
+    def __init__(self, root: Files) -> None:
+        """Start with ``root`` at ``/``."""
+        self._mounts: dict[str, Files | str] = {"": root}
+        self._stats: dict[str, FileStat | None] = {}
+        self._resolved: dict[str, str | None] = {"/": ""}
+
+    def mount(self, point: str, files: Files | str) -> None:
+        """Put ``files`` at ``point``; a text says why what belongs there cannot be read."""
+        self._mounts[point.rstrip("/")] = files
+        self._stats.clear()
+        self._resolved = {"/": ""}
+
+    def lstat(self, path: str) -> FileStat | None:
+        """What stands at ``path``, its last link not followed; None = nothing.
+
+        Raises:
+            Unreadable: it could not be looked at.
+        """
+        real = self.resolve(path, follow_last=False)
+        return None if real is None else self._lstat(real)
+
+    def stat(self, path: str) -> FileStat | None:
+        """What ``path`` leads to, links followed inside the guest."""
+        real = self.resolve(path)
+        return None if real is None else self._lstat(real)
+
+    def is_file(self, path: str) -> bool:
+        """Whether ``path`` leads to a regular file."""
+        found = self.stat(path)
+        return found is not None and found.kind is FileKind.FILE
+
+    def is_directory(self, path: str) -> bool:
+        """Whether ``path`` leads to a directory."""
+        found = self.stat(path)
+        return found is not None and found.kind is FileKind.DIRECTORY
+
+    def names(self, path: str) -> Sequence[str]:
+        """Sorted names in a directory; empty when there is none."""
+        real = self.resolve(path)
+        if real is None:
+            return ()
+        files, inner = self._at(real)
+        return sorted(files.list(inner))
+
+    def read(self, path: str, limit: int, offset: int = 0) -> bytes:
+        """At most ``limit`` bytes of the file that ``path`` leads to."""
+        real = self.resolve(path)
+        if real is None:
+            return b""
+        files, inner = self._at(real)
+        return files.read(inner, limit, offset)
+
+    def text(self, path: str) -> str | None:
+        """The whole file as UTF-8 text, foreign bytes replaced; None = no such file.
+
+        Raises:
+            Unreadable: it is larger than ``MAX_TEXT``, or cannot be read.
+        """
+        found = self.stat(path)
+        if found is None or found.kind is not FileKind.FILE:
+            return None
+        if found.size > MAX_TEXT:
+            raise Unreadable(f"{path}: {found.size} bytes are too many for a configuration file")
+        return self.read(path, MAX_TEXT).decode("utf-8", "replace")
+
+    def readlink(self, path: str) -> str:
+        """Target of the link ``path``, as stored."""
+        real = self.resolve(path, follow_last=False)
+        if real is None:
+            return ""
+        files, inner = self._at(real)
+        return files.readlink(inner)
+
+    def glob(self, pattern: str) -> list[str]:
+        """Paths that match ``pattern``: ``*  ?  [a-z]  {a,b}`` and ``**`` for any depth.
+
+        ``*`` matches names that begin with a dot too: what is hidden is left behind all the same. A link at the end
+        is not followed.
+        """
+        found: dict[str, None] = {}
+        for each in expand_braces(pattern):
+            for path in self._glob("", each.strip("/").split("/")):
+                found[path] = None
+                if len(found) > MAX_MATCHES:
+                    raise Unreadable(f"{pattern}: more than {MAX_MATCHES} paths match")
+        return list(found)
+
+    def resolve(self, path: str, *, follow_last: bool = True) -> str | None:
+        """``path`` without links, ``""`` for the root; None = it leads nowhere."""
+        if follow_last and path in self._resolved:
+            return self._resolved[path]
+        parent, _, last = path.rstrip("/").rpartition("/")
+        real: str | None
+        if not last:
+            real = ""
+        elif last in (".", "..") or not parent:
+            real = self._walk(path.split("/"), follow_last=follow_last)
+        else:
+            base = self.resolve(parent)
+            real = None if base is None else self._walk([last], base, follow_last=follow_last)
+        if follow_last:
+            self._resolved[path] = real
+        return real
+
+    def _walk(self, names: list[str], real: str = "", *, follow_last: bool) -> str | None:
+        pending = names[::-1]
+        links = 0
+        while pending:
+            name = pending.pop()
+            if name in ("", "."):
+                continue
+            if name == "..":
+                real = real.rpartition("/")[0]
+                continue
+            candidate = f"{real}/{name}"
+            found = self._lstat(candidate)
+            if found is None or (pending and found.kind in (FileKind.FILE, FileKind.OTHER)):
+                return None
+            if found.kind is FileKind.LINK and (pending or follow_last):
+                links += 1
+                if links > MAX_LINKS:
+                    raise Unreadable(f"{candidate}: the symbolic links run in a circle")
+                target = self._read_link(candidate)
+                if target.startswith("/"):
+                    real = ""
+                pending += target.split("/")[::-1]
+            else:
+                real = candidate
+        return real
+
+    def _read_link(self, real: str) -> str:
+        files, inner = self._at(real)
+        target = files.readlink(inner)
+        if not target:
+            raise Unreadable(f"{real}: the symbolic link's target cannot be read")
+        return target
+
+    def _lstat(self, real: str) -> FileStat | None:
+        if real not in self._stats:
+            files, inner = self._at(real)
+            self._stats[real] = files.lstat(inner)
+        return self._stats[real]
+
+    def _at(self, real: str) -> tuple[Files, str]:
+        """The file system that holds the resolved path, and the path inside it."""
+        point = real
+        while point not in self._mounts:
+            point = point.rpartition("/")[0]
+        files = self._mounts[point]
+        if isinstance(files, str):
+            raise Unreadable(f"{real}: {files}")
+        return files, real[len(point) :] or "/"
+
+    def _glob(self, base: str, parts: list[str]) -> Iterator[str]:
+        if not parts:
+            yield base
+            return
+        part, rest = parts[0], parts[1:]
+        if part == "**":
+            for directory in self._descend(base):
+                yield from self._glob(directory, rest)
+        elif _MAGIC.search(part):
+            for name in fnmatch.filter(self.names(base or "/"), part):
+                path = f"{base}/{name}"
+                if not rest or self.is_directory(path):
+                    yield from self._glob(path, rest)
+        elif rest or self.lstat(f"{base}/{part}") is not None:
+            yield from self._glob(f"{base}/{part}", rest)
+
+    def _descend(self, base: str) -> Iterator[str]:
+        """``base`` and every directory below it, links not followed."""
+        pending, entered = [base], 0
+        while pending:
+            directory = pending.pop()
+            yield directory
+            entered += 1
+            if entered > MAX_MATCHES:
+                raise Unreadable(f"{base}: more than {MAX_MATCHES} directories lie below it")
+            for name in reversed(self.names(directory or "/")):
+                found = self.lstat(f"{directory}/{name}")
+                if found is not None and found.kind is FileKind.DIRECTORY:
+                    pending.append(f"{directory}/{name}")
+
+
+def expand_braces(pattern: str) -> list[str]:
+    """``a{b,c}d`` → ``abd acd``; braces do not nest."""
+    match = re.search(r"\{([^{}]*)\}", pattern)
+    if match is None:
+        return [pattern]
+    before, after = pattern[: match.start()], pattern[match.end() :]
+    return [each for choice in match[1].split(",") for each in expand_braces(before + choice + after)]

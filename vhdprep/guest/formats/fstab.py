@@ -1,0 +1,65 @@
+"""``/etc/fstab`` (fstab(5), systemd.mount(5))."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_VOLATILE = re.compile(r"/dev/(sd[a-z]|hd[a-z]|vd[a-z]|xvd[a-z]|nvme\d+n|mmcblk\d)")
+_REMOTE = re.compile(r"//|[^/=]+:")
+_VIRTUAL = {"proc", "sysfs", "tmpfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "debugfs", "tracefs", "securityfs",
+            "configfs", "fusectl", "hugetlbfs", "mqueue", "efivarfs", "overlay", "none", "bpf", "ramfs", "autofs"}  # fmt: skip
+_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "9p", "fuse.sshfs", "davfs", "afs"}
+
+
+class FstabEntry(NamedTuple):
+    """One line that mounts something."""
+
+    line: int
+    spec: str
+    """First field, unescaped: ``UUID=…``, ``/dev/…``."""
+    point: str
+    type: str
+    options: tuple[str, ...]
+
+    @property
+    def is_swap(self) -> bool:
+        """Whether it is swap space."""
+        return self.type == "swap"
+
+    @property
+    def is_volatile(self) -> bool:
+        """Whether it names a device by a name that changes between machines."""
+        return _VOLATILE.match(self.spec) is not None
+
+    @property
+    def needs_disk(self) -> bool:
+        """Whether a local block device must be there for it."""
+        bound = {"bind", "rbind"} & set(self.options)
+        return not (self.type in _VIRTUAL or self.type in _NETWORK or bound or "_netdev" in self.options or _REMOTE.match(self.spec))
+
+    @property
+    def may_be_missing(self) -> bool:
+        """Whether boot goes on without it."""
+        return bool({"nofail", "noauto"} & set(self.options)) or "x-systemd.automount" in self.options
+
+
+def parse(text: str) -> tuple[FstabEntry, ...]:
+    """Entries in the order of their lines; lines with fewer than two fields are ignored, as mount(8) does."""
+    entries = []
+    for number, line in enumerate(text.splitlines(), 1):
+        fields = line.split()
+        if len(fields) < 2 or fields[0].startswith("#"):
+            continue
+        spec, point = (_unescape(field) for field in fields[:2])
+        if "=" in spec:
+            tag, _, value = spec.partition("=")
+            spec = f"{tag}={value.strip(chr(34))}"
+        kind = fields[2] if len(fields) > 2 else "auto"
+        options = tuple(fields[3].split(",")) if len(fields) > 3 else ("defaults",)
+        entries.append(FstabEntry(number, spec, point, kind, options))
+    return tuple(entries)
+
+
+def _unescape(field: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)

@@ -1,0 +1,53 @@
+"""``/etc/passwd`` and ``/etc/shadow`` (passwd(5), shadow(5))."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+_NO_LOGIN = {"nologin", "false", "sync", "shutdown", "halt", "true"}
+
+
+class Account(NamedTuple):
+    """One line of passwd with its password field."""
+
+    name: str
+    uid: int
+    home: str
+    shell: str
+    password: str | None
+    """Second field of shadow (of passwd where it is not ``x``); None = no shadow line."""
+    place: str
+    """File and line that hold the password."""
+
+    @property
+    def can_login(self) -> bool:
+        """Whether its shell lets a person in."""
+        return self.shell.rpartition("/")[2] not in _NO_LOGIN
+
+    @property
+    def password_state(self) -> str:
+        """``usable | empty | locked``; crypt(3) never yields a hash that begins with ``!`` or ``*``, nor ``x`` alone."""
+        if self.password == "":
+            return "empty"
+        if self.password is None or self.password[0] in "!*" or self.password == "x":
+            return "locked"
+        return "usable"
+
+
+def parse(passwd: str, shadow: str | None) -> tuple[Account, ...]:
+    """Accounts in the order of passwd; lines that are no account are ignored, as getpwent(3) does."""
+    hashes: dict[str, tuple[str, str]] = {}
+    for number, line in enumerate((shadow or "").splitlines(), 1):
+        name, _, rest = line.partition(":")
+        if rest or line.endswith(":"):
+            hashes.setdefault(name, (rest.split(":")[0], f"/etc/shadow:{number}"))
+    accounts = []
+    for number, line in enumerate(passwd.splitlines(), 1):
+        fields = line.split(":")
+        if len(fields) < 7 or not fields[2].isdecimal() or line.startswith("#"):
+            continue
+        name, password = fields[0], fields[1]
+        own: tuple[str | None, str] = (password if password != "x" else None, f"/etc/passwd:{number}")
+        value, place = own if password != "x" else hashes.get(name, own)
+        accounts.append(Account(name, int(fields[2]), fields[5] or "/", fields[6] or "/bin/sh", value, place))
+    return tuple(accounts)

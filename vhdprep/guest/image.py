@@ -1,0 +1,106 @@
+"""What a rule may look at: the image's disks and the guest found on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from vhdprep.errors import Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from vhdprep.disk.backend import Disk, Files
+    from vhdprep.guest.files import GuestFiles
+    from vhdprep.guest.formats.fstab import FstabEntry
+    from vhdprep.model import Container, GuestFacts, Target, Volume
+
+_R = TypeVar("_R")
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """One installed operating system."""
+
+    facts: GuestFacts
+    files: GuestFiles
+    root: str
+    """Id of the root volume."""
+    mounts: Mapping[str, str]
+    """Mount point → volume id, for what fstab mounts from this disk."""
+    fstab: tuple[FstabEntry, ...]
+    volumes: tuple[Volume, ...]
+    """Every volume of the image's disks."""
+    esp: Files | None = None
+    """The EFI system partition, if one was read."""
+    memo: dict[str, Any] = field(default_factory=dict)
+    """Readings that several probes share; see ``once``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDisk:
+    """One disk of an image."""
+
+    role: Literal["os", "data"]
+    container: Container
+    disk: Disk | None
+    """None = the container could not be opened."""
+    reason: str | None = None
+    """Why not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Everything a rule may look at."""
+
+    disks: tuple[ImageDisk, ...]
+    guest: Guest | None
+    no_guest: str | None
+    """Why there is no guest to judge."""
+    target: Target
+
+    @property
+    def os_disk(self) -> ImageDisk:
+        """The disk that the machine boots from."""
+        return self.disks[0]
+
+    def need_guest(self) -> Guest:
+        """The guest.
+
+        Raises:
+            Unreadable: none was recognised.
+        """
+        if self.guest is None:
+            raise Unreadable(self.no_guest or "no operating system was recognised")
+        return self.guest
+
+    def need_disk(self) -> Disk:
+        """The operating system's disk.
+
+        Raises:
+            Unreadable: the container could not be opened.
+        """
+        if self.os_disk.disk is None:
+            raise Unreadable(self.os_disk.reason or "the disk could not be opened")
+        return self.os_disk.disk
+
+
+def once(function: Callable[[Guest], _R]) -> Callable[[Guest], _R]:
+    """Run ``function`` once a guest; an ``Unreadable`` is remembered and raised again."""
+    name = f"{function.__module__}.{function.__qualname__}"
+
+    @wraps(function)
+    def reading(guest: Guest) -> _R:
+        if name not in guest.memo:
+            try:
+                guest.memo[name] = function(guest)
+            except Unreadable as error:
+                guest.memo[name] = error
+        result = guest.memo[name]
+        if isinstance(result, Unreadable):
+            raise Unreadable(str(result)) from result
+        value: _R = result
+        return value
+
+    return reading

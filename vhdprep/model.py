@@ -1,0 +1,257 @@
+"""The words every package shares: what was read, what was concluded.
+
+Frozen data only. Nothing here reads an image, knows a rule file, or prints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vhdprep.remedy import Remedy
+
+
+class Absent(Enum):
+    """The type of ``ABSENT``: we looked, and nothing was there."""
+
+    ABSENT = "absent"
+
+
+ABSENT = Absent.ABSENT
+
+Value = str | int | bool | tuple[str, ...] | Absent
+"""What a probe saw. Judged by matchers, never by truthiness."""
+
+
+class Severity(StrEnum):
+    """How much a failed rule matters (SARIF's words); declared from worst to mildest."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+class Outcome(StrEnum):
+    """What a rule concluded about an image (XCCDF's words)."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+    NOT_APPLICABLE = "not-applicable"
+    WAIVED = "waived"
+    FIXED = "fixed"
+
+
+class Verdict(StrEnum):
+    """The answer to the user."""
+
+    READY = "ready"
+    NOT_READY = "not-ready"
+    INCONCLUSIVE = "inconclusive"
+
+
+class DiskType(StrEnum):
+    """What a VHD footer says the file is (VHD specification, "Disk Type")."""
+
+    FIXED = "fixed"
+    DYNAMIC = "dynamic"
+    DIFFERENCING = "differencing"
+
+
+class VolumeKind(StrEnum):
+    """How a volume comes to be."""
+
+    PARTITION = "partition"
+    LOGICAL_VOLUME = "logical-volume"
+    WHOLE_DISK = "whole-disk"
+
+
+class Target(StrEnum):
+    """What the image is to become (``--as``)."""
+
+    GENERALIZED = "generalized"
+    SPECIALIZED = "specialized"
+    MARKETPLACE = "marketplace"
+    COMMUNITY_GALLERY = "community-gallery"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a probe saw, with its evidence."""
+
+    value: Value
+    """What the matcher judges."""
+    where: str
+    """The exact place: ``/etc/fstab:3``, ``footer:current_size``, ``p2``."""
+    parts: tuple[Observation, ...] = ()
+    """For a list: each item with its own place."""
+
+    @classmethod
+    def listing(cls, where: str, parts: tuple[Observation, ...]) -> Observation:
+        """The observation of a list: its value is the tuple of the items' places."""
+        return cls(tuple(part.where for part in parts), where, parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """Something wrong with a container or a partition table, found while reading it."""
+
+    kind: str
+    """Stable word that rules ask for: ``footer-checksum``, ``block-outside-file``."""
+    where: str
+    """The structure: ``footer``, ``header``, ``block-table``, ``gpt``, ``mbr``."""
+    message: str
+    """One sentence with the numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """The file as a container format. Sizes in bytes."""
+
+    path: str
+    format: str
+    """``vhd | vhdx | qcow2 | vmdk | vdi | raw | unknown``, by the bytes alone."""
+    contents: str
+    """The same in words, also for what is no disk: "gzip-compressed data"."""
+    type: DiskType | None
+    """Only for VHD and VHDX."""
+    virtual_size: int | None
+    """What the guest sees: the footer's current size, or the length of a raw disk."""
+    file_size: int
+    creator: str | None
+    """The footer's creator application as written, four characters."""
+    parent: str | None
+    """Differencing only: the parent's file name as the child states it."""
+    fields: Mapping[str, str | int] = field(default_factory=dict)
+    """Every field of the footer and header: ``footer:cookie`` …, ``header:block_size`` …."""
+    defects: tuple[Defect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A span of storage that may hold a file system."""
+
+    id: str
+    """``p1``, ``rootvg/root``, ``disk``: the same in every backend."""
+    kind: VolumeKind
+    size: int
+    offset: int | None
+    """None for a logical volume."""
+    type_id: str | None
+    """MBR type ``0x83`` or upper-case GPT type GUID."""
+    filesystem: str | None
+    """ext4, xfs, vfat, swap, crypto_LUKS … (libblkid's names); None = not recognised."""
+    uuid: str | None = None
+    label: str | None = None
+    part_uuid: str | None = None
+    part_label: str | None = None
+    free: int | None = None
+    """Free bytes by the superblock, where it says so."""
+    state: str | None = None
+    """``clean | unclean | errors``; None = not looked at or not recorded."""
+    active: bool = False
+    """The MBR's boot indicator is set."""
+    read: bool = False
+    """Whether the backend opened it."""
+    reason: str | None = None
+    """Why it was not read, or what may be out of date in what was read."""
+    needed: bool = False
+    """Not being read leaves a gap: it may hold files."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuestFacts:
+    """What the installed operating system is."""
+
+    os: str
+    """linux | windows | freebsd | openbsd"""
+    distro: str
+    """os-release's ID; ``unknown`` when nothing names it."""
+    family: str
+    version: str | None
+    product: str
+    arch: str | None = None
+    """x86_64 | aarch64 | i386 …"""
+    boot: Literal["bios", "uefi"] | None = None
+    """UEFI when the disk can boot that way, else BIOS; None = neither was found."""
+    generations: tuple[int, ...] = ()
+    """Hyper-V generations the disk can boot in."""
+    init: str | None = None
+    hostname: str | None = None
+
+    @property
+    def generation(self) -> int | None:
+        """The highest generation that the disk can boot in."""
+        return max(self.generations, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one rule concluded about one image; also when all is well."""
+
+    rule_id: str
+    title: str
+    severity: Severity
+    outcome: Outcome
+    message: str
+    observations: tuple[Observation, ...] = ()
+    reason: str | None = None
+    """Why unknown, or why not applicable."""
+    remedy: Remedy | None = None
+    references: tuple[str, ...] = ()
+    why: str = ""
+    azure_says: str | None = None
+    traceback: str | None = None
+    """Only when the rule crashed: a bug in this program."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskReport:
+    """One disk of the image as it was read."""
+
+    role: Literal["os", "data"]
+    container: Container
+    table: str | None
+    volumes: tuple[Volume, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that one run of ``check`` or ``inspect`` has to say."""
+
+    target: Target
+    verdict: Verdict | None
+    """None when no rules were asked (``inspect``)."""
+    disks: tuple[DiskReport, ...]
+    guest: GuestFacts | None
+    gaps: tuple[str, ...]
+    """What could not be read although the verdict depends on it."""
+    findings: tuple[Finding, ...]
+    ruleset_digest: str
+    ruleset_size: int
+    started: str
+    seconds: float
+    backend: str
+    tool_version: str
+
+    def count(self, outcome: Outcome) -> int:
+        """How many findings have this outcome."""
+        return sum(finding.outcome is outcome for finding in self.findings)
+
+
+def judge(findings: tuple[Finding, ...], gaps: tuple[str, ...]) -> Verdict:
+    """The verdict of findings and gaps: fail closed.
+
+    A failed ``error`` rule is not-ready; an undecided one, or anything that had to be read and was
+    not, is inconclusive; only the rest is ready.
+    """
+    errors = [finding.outcome for finding in findings if finding.severity is Severity.ERROR]
+    if Outcome.FAIL in errors:
+        return Verdict.NOT_READY
+    if Outcome.UNKNOWN in errors or gaps or not errors:
+        return Verdict.INCONCLUSIVE
+    return Verdict.READY

@@ -1,0 +1,40 @@
+"""The vocabulary of looking: every probe there is, in one tuple.
+
+A probe is a verb of looking that could serve three rules; no product is in its name.
+"""
+
+from __future__ import annotations
+
+from vhdprep.probes import boot, config, container, disk, files, guest, network, system
+from vhdprep.probes.registry import ParameterInfo, Probe
+
+__all__ = ["PROBES", "ParameterInfo", "Probe"]
+
+PROBES: tuple[Probe, ...] = (
+    container.vhd_field,
+    container.vhd_defects,
+    disk.disk_field,
+    disk.disk_defects,
+    disk.volumes,
+    guest.guest_fact,
+    guest.accounts,
+    files.file_kind,
+    files.file_glob,
+    files.file_lines,
+    files.file_text,
+    files.home_files,
+    config.config_value,
+    config.yaml_value,
+    config.yaml_problems,
+    config.ssh_option,
+    system.systemd_unit,
+    system.package,
+    boot.boot_entry,
+    boot.kernel_argument,
+    boot.kernel_module,
+    boot.early_module,
+    boot.efi_files,
+    boot.efi_program,
+    boot.fstab_entries,
+    network.network_profiles,
+)

@@ -1,0 +1,56 @@
+"""Probes of configuration files, each read as its own program reads it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from vhdprep.guest import cloudconfig, ssh
+from vhdprep.guest.formats import keyvalue
+from vhdprep.guest.image import Image
+from vhdprep.model import ABSENT, Observation, Value
+from vhdprep.probes.registry import probe
+
+
+@probe(returns="the value as text; absent when no file sets it")
+def config_value(image: Image, *, paths: tuple[str, ...], key: str, syntax: Literal["shell", "agent", "ini"]) -> Observation:
+    """One setting; where several files set it, the last file wins.
+
+    syntax: `shell` (`KEY="value"`), `agent` (waagent.conf: cut at `#`, last line wins), `ini` (key is `Section.Key`).
+    """
+    files = image.need_guest().files
+    value: Value = ABSENT
+    where = f"{paths[0]}:{key}"
+    for path in (path for pattern in paths for path in sorted(files.glob(pattern))):
+        text = files.text(path) or ""
+        if syntax == "ini":
+            found = keyvalue.ini(text).get(key, [None])[-1]
+        else:
+            found = (keyvalue.shell(text) if syntax == "shell" else keyvalue.agent(text)).get(key)
+        if found is not None:
+            value, where = found.value, f"{path}:{found.line}"
+    return Observation(value, where)
+
+
+@probe(returns="text, number, yes/no or list; a mapping gives its keys; absent when no file sets it")
+def yaml_value(image: Image, *, files: tuple[str, ...], key: str) -> Observation:
+    """One dotted key of layered YAML files: later files win, lists replace, a file that does not parse is empty."""
+    value, where = cloudconfig.look_up(image.need_guest(), files, key)
+    return Observation(value, where)
+
+
+@probe(returns="a list of files that do not parse")
+def yaml_problems(image: Image, *, files: tuple[str, ...]) -> Observation:
+    """Layered YAML files that their reader cannot use."""
+    found = cloudconfig.layers(image.need_guest(), files)
+    parts = tuple(Observation(each.problem, each.path) for each in found if each.problem and each.problem != "template")
+    return Observation.listing(", ".join(files), parts)
+
+
+@probe(returns="the value as text, a time as seconds; absent when sshd falls back to its default")
+def ssh_option(image: Image, *, keyword: str, unit: Literal["text", "seconds"] = "text") -> Observation:
+    """The setting that sshd uses: the first value wins, Include in place, Match blocks left out."""
+    value, where = ssh.options(image.need_guest()).get(keyword.lower(), (None, f"/etc/ssh/sshd_config:{keyword}"))
+    if value is None:
+        return Observation(ABSENT, where)
+    number = ssh.seconds(value) if unit == "seconds" else None
+    return Observation(value if number is None else number, where)

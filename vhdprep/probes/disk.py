@@ -1,0 +1,97 @@
+"""Probes of the disk: partition table and volumes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from vhdprep.errors import Unreadable
+from vhdprep.guest.image import Image
+from vhdprep.model import ABSENT, Observation, Value
+from vhdprep.probes.registry import probe
+
+if TYPE_CHECKING:
+    from vhdprep.model import Volume
+
+_MIB = 1024 * 1024
+
+
+@probe(returns="the field: `gpt`, `mbr`, a number or a word; absent when the table has none")
+def disk_field(image: Image, *, field: str) -> Observation:
+    """One fact of the partition table.
+
+    field: `table`; `size` of the disk; `first_partition` (byte at which the first one starts); or what the table
+    says: `mbr:signature`, `mbr:boot_code` (`present | absent`), `gpt:disk_guid`, `gpt:alternate_lba`, `gpt:last_lba`.
+    """
+    disk = image.need_disk()
+    value: Value
+    if field == "table":
+        value = disk.table or ABSENT
+    elif field == "size":
+        value = disk.size
+    elif field == "first_partition":
+        offsets = [each.offset for each in disk.volumes if each.offset is not None]
+        value = min(offsets) if offsets and disk.table else ABSENT
+    else:
+        value = disk.fields.get(field, ABSENT)
+    return Observation(value, f"disk:{field}" if ":" not in field else field)
+
+
+@probe(returns="a list of places, one for each defect")
+def disk_defects(image: Image, *, kinds: tuple[str, ...]) -> Observation:
+    """What is wrong with the partition table.
+
+    kinds: which defects to look for, such as `gpt-backup`, `partition-overlap`; `*` for all.
+    """
+    found = (each for each in image.need_disk().defects if "*" in kinds or each.kind in kinds)
+    parts = tuple(Observation(each.message, f"{each.where}:{each.kind}") for each in found)
+    return Observation.listing("partition table", parts)
+
+
+@probe(returns="a list of volume ids")
+def volumes(
+    image: Image,
+    *,
+    filesystem: tuple[str, ...] = (),
+    type_id: tuple[str, ...] = (),
+    having: Literal["any", "misaligned", "unclean", "errors", "unread", "active", "little-space"] = "any",
+) -> Observation:
+    """Volumes of the operating system's disk that have all the named properties.
+
+    filesystem: one of these file systems or signatures, in libblkid's words (`swap`, `crypto_LUKS`, `ext4`).
+    type_id: one of these partition types (`0x82`, GPT GUID in capitals).
+    having: `misaligned` to 1 MiB, `unclean` journal, file-system `errors` recorded, `unread`, marked `active`, or
+    `little-space` (the root has under 5 % and under 1 GiB free).
+    """
+    disk = image.need_disk()
+    root = image.guest.root if image.guest else None
+    found = [each for each in disk.volumes if _matches(each, filesystem, type_id) and _has(each, having, root)]
+    return Observation.listing("volumes", tuple(Observation(_describe(each, having), each.id) for each in found))
+
+
+def _matches(volume: Volume, filesystem: tuple[str, ...], type_id: tuple[str, ...]) -> bool:
+    return (not filesystem or volume.filesystem in filesystem) and (not type_id or volume.type_id in type_id)
+
+
+def _has(volume: Volume, having: str, root: str | None) -> bool:
+    if having == "misaligned":
+        return volume.offset is not None and volume.offset % _MIB != 0
+    if having in ("unclean", "errors"):
+        return volume.state == having
+    if having == "unread":
+        return not volume.read and volume.needed
+    if having == "active":
+        return volume.active
+    if having == "little-space":
+        if root is None:
+            raise Unreadable("no root file system was found, so its free space is not known")
+        return volume.id == root and volume.free is not None and volume.free < min(volume.size // 20, 1024 * _MIB)
+    return True
+
+
+def _describe(volume: Volume, having: str) -> str:
+    kind = volume.filesystem or volume.type_id or "unknown"
+    if having == "misaligned":
+        return f"{kind} at byte {volume.offset}"
+    if having == "little-space":
+        return f"{kind} with {(volume.free or 0) // _MIB} MiB free of {volume.size // _MIB} MiB"
+    return kind if volume.reason is None else f"{kind}, {volume.reason}"

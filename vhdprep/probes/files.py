@@ -1,0 +1,106 @@
+"""Probes of files: what stands where, and what simple text files say."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Literal
+
+from vhdprep.disk.backend import FileKind
+from vhdprep.errors import Unreadable
+from vhdprep.guest import accounts
+from vhdprep.guest.image import Guest, Image
+from vhdprep.model import ABSENT, Observation
+from vhdprep.probes.registry import probe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_PARTS = 1000
+"""Paths that one finding lists."""
+_DIGEST_LIMIT = 1024 * 1024
+
+Kind = Literal["any", "file", "directory", "link"]
+
+
+@probe(returns="`file | directory | link | other`; absent when nothing stands there")
+def file_kind(image: Image, *, path: str, follow: bool = False) -> Observation:
+    """What stands at a path. follow: look at what a link leads to."""
+    files = image.need_guest().files
+    found = files.stat(path) if follow else files.lstat(path)
+    return Observation(ABSENT if found is None else str(found.kind), path)
+
+
+@probe(returns="a list of paths")
+def file_glob(
+    image: Image, *, patterns: tuple[str, ...], kind: Kind = "any", non_empty: bool = False, secret: bool = False, ignore: tuple[str, ...] = ()
+) -> Observation:
+    """Paths that match any of the patterns (`*  ?  [a-z]  {a,b}`, `**` for any depth).
+
+    kind: only entries of this kind. non_empty: only files with content. ignore: patterns that do not count.
+    secret: prove each file by size and SHA-256 prefix; its content is never shown.
+    """
+    guest = image.need_guest()
+    ignored = {path for pattern in ignore for path in guest.files.glob(pattern)}
+    paths = (path for pattern in patterns for path in guest.files.glob(pattern) if path not in ignored)
+    return _listing(guest, patterns, paths, kind, non_empty=non_empty, secret=secret)
+
+
+@probe(returns="a list of paths")
+def home_files(
+    image: Image, *, patterns: tuple[str, ...], kind: Kind = "any", non_empty: bool = False, secret: bool = False, ignore: tuple[str, ...] = ()
+) -> Observation:
+    """The same below every home directory: of accounts that can log in, of root, and whatever lies in /home."""
+    guest = image.need_guest()
+    homes = accounts.homes(guest)
+    ignored = {path for home in homes for pattern in ignore for path in guest.files.glob(f"{home}/{pattern}")}
+    paths = (path for home in homes for pattern in patterns for path in guest.files.glob(f"{home}/{pattern}") if path not in ignored)
+    return _listing(guest, tuple(f"~/{pattern}" for pattern in patterns), paths, kind, non_empty=non_empty, secret=secret)
+
+
+@probe(returns="a list of places, one for each line")
+def file_lines(image: Image, *, patterns: tuple[str, ...], matching: str, secret: bool = False) -> Observation:
+    """Lines of text files that match a regular expression (Python's, searched, comments included).
+
+    patterns: the files. secret: show places only.
+    """
+    guest = image.need_guest()
+    expression = re.compile(matching)
+    parts = []
+    for path in (path for pattern in patterns for path in guest.files.glob(pattern)):
+        if not guest.files.is_file(path):
+            continue
+        for number, line in enumerate((guest.files.text(path) or "").splitlines(), 1):
+            if expression.search(line):
+                parts.append(Observation("(not shown)" if secret else line.strip()[:200], f"{path}:{number}"))
+    return Observation.listing(", ".join(patterns), tuple(parts[:MAX_PARTS]))
+
+
+@probe(returns="the text without white space around it; absent when there is no such file")
+def file_text(image: Image, *, path: str) -> Observation:
+    """The whole content of a small text file."""
+    text = image.need_guest().files.text(path)
+    return Observation(ABSENT if text is None else text.strip(), path)
+
+
+def _listing(guest: Guest, patterns: tuple[str, ...], paths: Iterable[str], kind: str, *, non_empty: bool, secret: bool) -> Observation:
+    parts: list[Observation] = []
+    for path in dict.fromkeys(paths):
+        found = guest.files.lstat(path)
+        if found is None or (kind != "any" and found.kind != kind) or (non_empty and not found.size):
+            continue
+        value = str(found.kind) if found.kind is not FileKind.FILE else f"{found.size} bytes"
+        if secret and found.kind is FileKind.FILE:
+            value += _digest(guest, path, found.size)
+        parts.append(Observation(value, path))
+    return Observation.listing(", ".join(patterns), tuple(sorted(parts, key=lambda part: part.where)[:MAX_PARTS]))
+
+
+def _digest(guest: Guest, path: str, size: int) -> str:
+    if size > _DIGEST_LIMIT:
+        return ""
+    try:
+        data = guest.files.read(path, size)
+    except Unreadable:
+        return ", content not readable"
+    return f", SHA-256 {hashlib.sha256(data).hexdigest()[:12]}…"

@@ -1,0 +1,46 @@
+"""Probes of the guest as a whole: facts and accounts."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from vhdprep.guest import accounts as reading
+from vhdprep.guest.formats.passwd import Account
+from vhdprep.guest.image import Image
+from vhdprep.model import ABSENT, Observation
+from vhdprep.probes.registry import probe
+
+
+@probe(returns="the fact; absent when it is not known. `generations` is a list of `1` and `2`")
+def guest_fact(
+    image: Image, *, field: Literal["os", "distro", "family", "version", "arch", "boot", "init", "hostname", "generations"]
+) -> Observation:
+    """One fact about the operating system, as `inspect` shows it."""
+    facts = image.need_guest().facts
+    value = tuple(str(each) for each in facts.generations) if field == "generations" else getattr(facts, field)
+    return Observation(ABSENT if value is None else value, f"guest:{field}")
+
+
+@probe(returns="a list of places, one for each account")
+def accounts(image: Image, *, having: Literal["usable-password", "empty-password", "human"], name: str = "*", besides: str = "") -> Observation:
+    """Accounts of /etc/passwd and /etc/shadow.
+
+    having: a `usable-password`, an `empty-password`, or being `human` (UID in the range of login.defs, and a login shell).
+    name: only this account. besides: not this account. Password hashes are never shown.
+    """
+    guest = image.need_guest()
+    people = reading.humans(guest) if having == "human" else ()
+    found = []
+    for account in reading.accounts(guest):
+        if (name not in ("*", account.name)) or account.name == besides:
+            continue
+        if having == "human":
+            if account in people:
+                found.append(Observation(f"{account.name} (UID {account.uid}, home {account.home})", "/etc/passwd:" + account.name))
+        elif f"{account.password_state}-password" == having:
+            found.append(Observation(f"{account.name} has {_words(account)}", account.place))
+    return Observation.listing("/etc/shadow", tuple(found))
+
+
+def _words(account: Account) -> str:
+    return "an empty password" if account.password_state == "empty" else "a usable password hash"

@@ -1,0 +1,93 @@
+"""The JSON report, schema ``vhdprep-report/1``; its JSON Schema lies beside this file."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from vhdprep import remedy as cures
+from vhdprep.model import ABSENT, Outcome, Value
+from vhdprep.report import upload
+
+if TYPE_CHECKING:
+    from vhdprep.model import DiskReport, Finding, GuestFacts, Report
+
+SCHEMA = "vhdprep-report/1"
+_VOLUME = ("id", "kind", "offset", "size", "type_id", "filesystem", "read", "reason", "uuid", "label", "part_uuid", "part_label", "free", "state")
+_GUEST = ("os", "distro", "family", "version", "product", "arch", "boot", "generation", "generations", "init", "hostname")
+_COUNTED = (Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN, Outcome.NOT_APPLICABLE, Outcome.WAIVED)
+
+
+def render(report: Report, *, verbose: bool = False, colour: bool = False, width: int = 80) -> str:
+    """The report as JSON; always complete, never coloured. Non-ASCII text is escaped, so control characters are too."""
+    return json.dumps(document(report), indent=2) + "\n"
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The report as plain values, in the order of the contract."""
+    planned = upload.plan(report)
+    return {
+        "schema": SCHEMA,
+        "tool": {"name": "vhdprep", "version": report.tool_version},
+        "ruleset": {"digest": report.ruleset_digest, "rules": report.ruleset_size},
+        "target": str(report.target),
+        "verdict": str(report.verdict) if report.verdict else None,
+        "counts": {str(outcome): report.count(outcome) for outcome in _COUNTED},
+        "gaps": list(report.gaps),
+        "disks": [_disk(each) for each in report.disks],
+        "guest": _guest(report.guest) if report.guest else None,
+        "findings": [_finding(each) for each in report.findings],
+        "upload": planned._asdict() if planned else None,
+        "run": {"started": report.started, "seconds": round(report.seconds, 3), "backend": report.backend},
+    }
+
+
+def _disk(disk: DiskReport) -> dict[str, Any]:
+    container = disk.container
+    return {
+        "role": disk.role,
+        "path": container.path,
+        "container": {
+            "format": container.format,
+            "contents": container.contents,
+            "type": str(container.type) if container.type else None,
+            "virtual_size": container.virtual_size,
+            "file_size": container.file_size,
+            "creator": container.creator,
+            "parent": container.parent,
+            "defects": [{"kind": each.kind, "where": each.where, "message": each.message} for each in container.defects],
+            "fields": dict(container.fields),
+        },
+        "table": disk.table,
+        "volumes": [{name: getattr(each, name) for name in _VOLUME} for each in disk.volumes],
+    }
+
+
+def _guest(facts: GuestFacts) -> dict[str, Any]:
+    return {name: getattr(facts, name) for name in _GUEST}
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "rule_id": finding.rule_id,
+        "title": finding.title,
+        "severity": str(finding.severity),
+        "outcome": str(finding.outcome),
+        "message": finding.message,
+        "observations": [{"where": each.where, "value": _value(each.value)} for each in finding.observations],
+        "reason": finding.reason,
+        "remedy": _remedy(finding.remedy) if finding.remedy else None,
+        "references": list(finding.references),
+        "why": finding.why,
+        "azure_says": finding.azure_says,
+    }
+    return found | ({"traceback": finding.traceback} if finding.traceback else {})
+
+
+def _remedy(remedy: cures.Remedy) -> dict[str, Any]:
+    values = {name: getattr(remedy, name) for name in cures.parameters(remedy) if name != "steps"}
+    return {"kind": remedy.kind, "disposition": str(remedy.disposition), "with": values, "steps": list(remedy.steps)}
+
+
+def _value(value: Value) -> Any:
+    return None if value is ABSENT else list(value) if isinstance(value, tuple) else value

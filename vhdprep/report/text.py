@@ -1,0 +1,200 @@
+"""The report for people: verdict first, what to fix by severity, then what passed and what was not read."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+from vhdprep.model import Outcome, Severity, Verdict
+from vhdprep.report import upload, words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from vhdprep.model import Finding, Report
+
+_VERDICTS = {
+    Verdict.READY: ("READY", "32"),
+    Verdict.NOT_READY: ("NOT READY", "31"),
+    Verdict.INCONCLUSIVE: ("INCONCLUSIVE", "33"),
+}
+_SEVERITIES = {Severity.ERROR: ("error", "31"), Severity.WARNING: ("warning", "33"), Severity.NOTE: ("note", "36")}
+_HEADINGS = {
+    Severity.ERROR: ("must be fixed before the upload", "must be fixed before the upload"),
+    Severity.WARNING: ("is worth fixing", "are worth fixing"),
+    Severity.NOTE: ("is good to know", "are good to know"),
+}
+EVIDENCE = 6
+"""Places that a finding shows unless everything is asked for."""
+
+
+def render(report: Report, *, verbose: bool = False, colour: bool = False, width: int = 80) -> str:
+    """The report in lines of at most ``width`` columns where words allow."""
+    page = _Page(colour=colour, width=max(60, min(width, 110)), verbose=verbose)
+    lines = [*_head(report, page)]
+    if report.verdict is not None:
+        for severity in Severity:
+            lines += _failed(report, severity, page)
+        lines += _undecided(report, page)
+        if verbose:
+            lines += _rest(report, page)
+        lines += ["", *_summary(report, page)]
+    else:
+        lines += _volumes(report, page)
+    return "\n".join(lines) + "\n"
+
+
+def verdict_line(report: Report, *, colour: bool = False) -> str:
+    """One line: the file and its verdict."""
+    name = words.safe(report.disks[0].container.path)
+    text, code = _VERDICTS[report.verdict] if report.verdict else ("INSPECTED", "36")
+    return f"{name}: {_paint(text, code, colour)}"
+
+
+class _Page:
+    """How to write: width, colour, how much."""
+
+    def __init__(self, *, colour: bool, width: int, verbose: bool) -> None:
+        self.colour, self.width, self.verbose = colour, width, verbose
+
+    def paragraph(self, text: str, indent: str, label: str = "") -> list[str]:
+        """Wrapped text; ``label`` stands before its first line."""
+        first = f"{indent}{label}" if label else indent
+        rest = " " * len(first)
+        return wrap(text, self.width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False)
+
+    def bold(self, text: str) -> str:
+        return _paint(text, "1", self.colour)
+
+    def dim(self, text: str) -> str:
+        return _paint(text, "2", self.colour)
+
+
+def _paint(text: str, code: str, colour: bool) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if colour else text
+
+
+def _head(report: Report, page: _Page) -> Iterator[str]:
+    yield page.bold(verdict_line(report, colour=page.colour))
+    if report.guest:
+        yield from page.paragraph(words.guest(report.guest), "  ")
+    for each in report.disks:
+        yield from page.paragraph(f"{words.container(each.container)}, {words.disk(each)}", "  ")
+        for defect in each.container.defects if report.verdict is None else ():
+            yield from page.paragraph(words.safe(defect.message), "  ", "defect: ")
+    for gap in report.gaps:
+        yield from page.paragraph(words.safe(gap), "  ", "not read: ")
+
+
+def _failed(report: Report, severity: Severity, page: _Page) -> Iterator[str]:
+    failed = [each for each in report.findings if each.severity is severity and each.outcome is Outcome.FAIL]
+    if not failed:
+        return
+    name, code = _SEVERITIES[severity]
+    one, many = _HEADINGS[severity]
+    count = f"1 {name} {one}" if len(failed) == 1 else f"{len(failed)} {name}s {many}"
+    yield ""
+    yield page.bold(_paint(count, code, page.colour))
+    for finding in failed:
+        yield ""
+        yield from _finding(finding, code, page)
+
+
+def _finding(finding: Finding, code: str, page: _Page) -> Iterator[str]:
+    yield f"  {_paint(finding.severity, code, page.colour)}  {page.bold(finding.rule_id)}"
+    yield from page.paragraph(words.safe(finding.message), "    ")
+    yield from _evidence(finding, page)
+    if finding.azure_says:
+        yield from page.paragraph(f'"{finding.azure_says}"', "    ", "Azure says: ")
+    if finding.severity is not Severity.NOTE or page.verbose:
+        yield from page.paragraph(finding.why, "    ", "Why: ")
+    if finding.remedy:
+        label = "Fix: "
+        for step in finding.remedy.steps:
+            yield from page.paragraph(words.safe(step), "    ", label)
+            label = "     "
+    if page.verbose:
+        for reference in finding.references:
+            yield page.dim(f"    See: {reference}")
+
+
+def _evidence(finding: Finding, page: _Page) -> Iterator[str]:
+    shown = finding.observations if page.verbose else finding.observations[:EVIDENCE]
+    for each in shown:
+        text = f"{words.safe(each.where)}  {words.value(each.value)}"
+        yield from (page.dim(line) for line in page.paragraph(text, "      "))
+    if len(finding.observations) > len(shown):
+        yield page.dim(f"      ... and {len(finding.observations) - len(shown)} more (--verbose shows all)")
+
+
+def _undecided(report: Report, page: _Page) -> Iterator[str]:
+    groups: dict[str, list[Finding]] = {}
+    for finding in report.findings:
+        if finding.outcome is Outcome.UNKNOWN:
+            groups.setdefault(finding.reason or "no reason was given", []).append(finding)
+    if not groups:
+        return
+    total = sum(len(group) for group in groups.values())
+    yield ""
+    yield page.bold(_paint(f"{total} rule{'s' if total != 1 else ''} could not be decided", "33", page.colour))
+    for reason, group in groups.items():
+        yield ""
+        yield from page.paragraph(words.safe(reason), "  ", "because ")
+        names = [each.rule_id for each in group]
+        kept = names if page.verbose else names[:4]
+        more = f" and {len(names) - len(kept)} more" if len(names) > len(kept) else ""
+        yield from page.paragraph(", ".join(kept) + more, "    ")
+
+
+def _rest(report: Report, page: _Page) -> Iterator[str]:
+    for outcome, heading in ((Outcome.PASS, "passed"), (Outcome.NOT_APPLICABLE, "do not apply")):
+        found = [each for each in report.findings if each.outcome is outcome]
+        if found:
+            yield ""
+            yield page.bold(f"{len(found)} rules {heading}")
+            for each in found:
+                note = f" ({words.safe(each.reason)})" if each.reason else ""
+                yield from page.paragraph(f"{each.rule_id}: {each.title}{note}", "  ")
+
+
+def _summary(report: Report, page: _Page) -> Iterator[str]:
+    unread = sum(volume.needed and not volume.read for disk in report.disks for volume in disk.volumes)
+    counts = [
+        f"{report.count(Outcome.PASS)} rules passed",
+        f"{report.count(Outcome.FAIL)} failed",
+        f"{report.count(Outcome.UNKNOWN)} undecided",
+        f"{report.count(Outcome.NOT_APPLICABLE)} do not apply",
+        "everything was read" if not report.gaps else f"{unread} volumes not read" if unread else "not everything was read",
+    ]
+    yield from page.paragraph("; ".join(counts) + ".", "")
+    if planned := upload.plan(report):
+        yield from page.paragraph(f"Upload it as {planned.os_type}, {planned.os_state}, with --upload-size-bytes {planned.size_bytes}:", "")
+        for command in planned.commands:
+            yield from page.paragraph(command, "  ")
+
+
+def _volumes(report: Report, page: _Page) -> Iterator[str]:
+    for disk in report.disks:
+        yield ""
+        rows = [
+            (each.id, each.filesystem or "-", words.size(each.size).split(" (")[0], each.uuid or "-", "" if each.read else f"not read: {each.reason}")
+            for each in disk.volumes
+        ]
+        yield from _table(rows, page)
+        if page.verbose:
+            for name, value in disk.container.fields.items():
+                yield f"  {name:<28}{words.safe(str(value))}"
+    if report.guest and report.guest.hostname:
+        yield f"  host name {words.safe(report.guest.hostname)}, init {report.guest.init or 'unknown'}"
+
+
+def _table(rows: Iterable[tuple[str, ...]], page: _Page) -> Iterator[str]:
+    rows = [tuple(words.safe(cell) for cell in row) for row in rows]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
+    for row in rows:
+        start = "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
+        if row[4] and len(start) + 2 + len(row[4]) > page.width:
+            yield start.rstrip()
+            yield from page.paragraph(row[4], "      ")
+        else:
+            yield f"{start}  {row[4]}".rstrip()

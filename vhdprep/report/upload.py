@@ -1,0 +1,43 @@
+"""What an upload of this image has to say to Azure: sizes, generation, the commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from vhdprep.model import DiskType, Target, Verdict
+
+if TYPE_CHECKING:
+    from vhdprep.model import Report
+
+_ARCHITECTURES = {"x86_64": "x64", "aarch64": "Arm64"}
+
+
+class Upload(NamedTuple):
+    """The parameters of an upload."""
+
+    size_bytes: int
+    """The managed disk is created with the footer's 512 bytes included."""
+    os_type: str
+    generation: int | None
+    os_state: str
+    architecture: str | None
+    commands: list[str]
+
+
+def plan(report: Report) -> Upload | None:
+    """The upload of a ready image; None when it is not one."""
+    container, facts = report.disks[0].container, report.guest
+    if report.verdict is not Verdict.READY or facts is None or container.type is not DiskType.FIXED:
+        return None
+    os_type = "Windows" if facts.os == "windows" else "Linux"
+    architecture = _ARCHITECTURES.get(facts.arch or "")
+    generation = f"--hyper-v-generation V{facts.generation} " if facts.generation else ""
+    shape = f"{generation}{f'--architecture {architecture} ' if architecture else ''}"
+    commands = [
+        f"az disk create -g GROUP -n DISK --os-type {os_type} {shape}--upload-type Upload --upload-size-bytes {container.file_size}",
+        "az disk grant-access -g GROUP -n DISK --access-level Write --duration-in-seconds 86400",
+        "azcopy copy IMAGE.vhd SAS-URL --blob-type PageBlob",
+        "az disk revoke-access -g GROUP -n DISK",
+    ]
+    state = "Specialized" if report.target is Target.SPECIALIZED else "Generalized"
+    return Upload(container.file_size, os_type, facts.generation, state, architecture, commands)

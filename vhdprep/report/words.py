@@ -1,0 +1,70 @@
+"""Wording that several reporters share: safe text, sizes, one-line descriptions."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+from vhdprep.model import ABSENT, Value
+
+if TYPE_CHECKING:
+    from vhdprep.model import Container, DiskReport, GuestFacts
+
+_UNITS = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+
+
+def safe(text: str) -> str:
+    """Text of the image with every control and direction character shown as an escape."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escape(letter) if unicodedata.category(letter) in _HIDDEN else letter for letter in text)
+
+
+def value(seen: Value) -> str:
+    """An observed value in words."""
+    if seen is ABSENT:
+        return "absent"
+    if isinstance(seen, bool):
+        return "yes" if seen else "no"
+    if isinstance(seen, tuple):
+        return ", ".join(safe(each) for each in seen) or "nothing"
+    return safe(str(seen))
+
+
+def size(count: int | None) -> str:
+    """Bytes in the largest unit that leaves a whole number, else rounded with the exact count."""
+    if count is None:
+        return "unknown size"
+    for unit, name in _UNITS:
+        if count >= unit:
+            whole, rest = divmod(count, unit)
+            return f"{whole} {name}" if not rest else f"{count / unit:.1f} {name} ({count} bytes)"
+    return f"{count} bytes"
+
+
+def container(described: Container) -> str:
+    """``fixed VHD, 30 GiB``."""
+    kind = f"{described.type} {described.format.upper()}" if described.type else described.contents
+    return kind if described.virtual_size is None else f"{kind}, {size(described.virtual_size)}"
+
+
+def guest(facts: GuestFacts) -> str:
+    """``Debian GNU/Linux 12 (bookworm), x86_64, boots as Generation 1 or 2``."""
+    generations = " or ".join(str(each) for each in facts.generations)
+    boots = f"boots as Generation {generations}" if generations else "no way to boot was found"
+    return ", ".join(safe(each) for each in (facts.product, facts.arch or "unknown architecture", boots))
+
+
+def disk(described: DiskReport) -> str:
+    """``GPT, 3 volumes, all read``."""
+    table = {"gpt": "GPT", "mbr": "MBR", None: "no partition table"}.get(described.table, described.table)
+    unread = [volume.id for volume in described.volumes if volume.needed and not volume.read]
+    count = len(described.volumes)
+    what = f"{count} volume{'s' if count != 1 else ''}"
+    return f"{table}, {what}, " + (f"not read: {', '.join(unread)}" if unread else "all read" if count else "nothing to read")
+
+
+def _escape(letter: str) -> str:
+    code = ord(letter)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

@@ -1,0 +1,1 @@
+"""The engine of rules; the rules themselves are data in ``rules/``."""

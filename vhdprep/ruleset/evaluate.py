@@ -1,0 +1,177 @@
+"""One rule against one image: a pure function, three-valued, fail closed.
+
+An ``Unreadable`` makes the outcome unknown. So does a crash: that is a bug of ours, its traceback is kept
+in the finding, and the run goes on.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, NamedTuple
+
+from vhdprep.errors import Unreadable
+from vhdprep.model import ABSENT, Finding, Observation, Outcome, Value
+from vhdprep.ruleset.matchers import MATCHERS, version
+from vhdprep.ruleset.rule import FACT_KEYS, AllOf, AnyOf, Check, Leaf, Not
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from vhdprep.guest.image import Image
+    from vhdprep.ruleset.rule import Rule
+
+SHOWN = 3
+"""Items of a list that a message names."""
+
+
+class _Result(NamedTuple):
+    """Kleene truth with its evidence: ``holds`` None = not decided."""
+
+    holds: bool | None
+    seen: tuple[Observation, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+def evaluate(rules: Iterable[Rule], image: Image) -> tuple[Finding, ...]:
+    """A finding for every rule, in their order."""
+    return tuple(judge_rule(rule, image) for rule in rules)
+
+
+def judge_rule(rule: Rule, image: Image) -> Finding:
+    """What ``rule`` concludes about ``image``; never raises."""
+    try:
+        applies, reason = _applies(rule, image)
+        if applies is None:
+            return _finding(rule, Outcome.UNKNOWN, reason=reason)
+        if not applies:
+            return _finding(rule, Outcome.NOT_APPLICABLE, reason=reason)
+        if rule.when is not None:
+            condition = _check(rule.when, image)
+            if condition.holds is None:
+                return _finding(rule, Outcome.UNKNOWN, condition.seen, "; ".join(condition.reasons))
+            if not condition.holds:
+                return _finding(rule, Outcome.NOT_APPLICABLE, condition.seen, "its precondition does not hold here")
+        result = _check(rule.check, image)
+        if result.holds is None:
+            return _finding(rule, Outcome.UNKNOWN, result.seen, "; ".join(dict.fromkeys(result.reasons)))
+        return _finding(rule, Outcome.PASS if result.holds else Outcome.FAIL, result.seen)
+    except Exception:  # noqa: BLE001 - the one place: a crashed rule is unknown, never a pass and never a lost report
+        text = traceback.format_exc()
+        reason = f"the rule crashed: {text.strip().splitlines()[-1]}"
+        return _finding(rule, Outcome.UNKNOWN, reason=reason, trace=text)
+
+
+def show(value: Value) -> str:
+    """A value in words."""
+    if value is ABSENT:
+        return "absent"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        rest = len(value) - SHOWN
+        return ", ".join(value[:SHOWN]) + (f" and {rest} more" if rest > 0 else "") if value else "nothing"
+    return str(value)
+
+
+def _applies(rule: Rule, image: Image) -> tuple[bool | None, str]:
+    for group, wanted in ((rule.applies_to.only, True), (rule.applies_to.unless, False)):
+        undecided = None
+        for key in sorted(group, key=lambda name: name in FACT_KEYS):
+            holds = _condition(key, group[key], image)
+            if holds is None:
+                undecided = image.no_guest if image.guest is None else f"the guest's {key} is not known"
+            elif holds is not wanted and (wanted or len(group) == 1):
+                word = "only" if wanted else "not"
+                return False, f"the rule is {word} for {key} {', '.join(group[key])}"
+        if undecided is not None:
+            return None, undecided or "no operating system was recognised"
+        if not wanted and len(group) > 1 and all(_condition(key, group[key], image) for key in group):
+            return False, "the rule excludes this guest"
+    return True, ""
+
+
+def _condition(key: str, values: tuple[str, ...], image: Image) -> bool | None:
+    if key == "target":
+        return image.target in values
+    if key in ("format", "type"):
+        return str(getattr(image.os_disk.container, key)) in values
+    if image.guest is None:
+        return None
+    have = getattr(image.guest.facts, key)
+    if have is None:
+        return False if key == "boot" else None
+    if key == "version":
+        return any(all(_in_range(have, part.strip()) for part in value.split(",")) for value in values)
+    return have in values
+
+
+def _in_range(have: str, part: str) -> bool:
+    bound = part.lstrip("<>= ")
+    left, right = version(have), version(bound)
+    width = len(right)
+    operator = part[: len(part) - len(bound)].strip() or "="
+    padded = left[:width] + (0,) * (width - len(left))
+    return {
+        ">=": padded >= right,
+        "<=": padded <= right,
+        ">": padded > right,
+        "<": padded < right,
+        "=": padded == right,
+    }[operator]
+
+
+def _check(check: Check, image: Image) -> _Result:
+    match check:
+        case Leaf():
+            return _leaf(check, image)
+        case Not(inner):
+            result = _check(inner, image)
+            return result if result.holds is None else result._replace(holds=not result.holds)
+        case AnyOf(checks):
+            return _combine([_check(each, image) for each in checks], decisive=True)
+        case AllOf(checks):
+            return _combine([_check(each, image) for each in checks], decisive=False)
+
+
+def _combine(results: list[_Result], *, decisive: bool) -> _Result:
+    """Any (a True decides) and all (a False decides); what decides is the evidence."""
+    deciding = [each for each in results if each.holds is decisive]
+    undecided = [each for each in results if each.holds is None]
+    chosen = deciding or undecided or results
+    holds = decisive if deciding else None if undecided else not decisive
+    seen = tuple(observation for each in chosen for observation in each.seen)
+    return _Result(holds, seen, tuple(reason for each in chosen for reason in each.reasons))
+
+
+def _leaf(leaf: Leaf, image: Image) -> _Result:
+    try:
+        observation = leaf.probe(image, **leaf.params)
+    except Unreadable as error:
+        return _Result(None, (), (str(error),))
+    return _Result(MATCHERS[leaf.matcher].compare(observation.value, leaf.argument), (observation,))
+
+
+def _finding(rule: Rule, outcome: Outcome, seen: tuple[Observation, ...] = (), reason: str | None = None, trace: str | None = None) -> Finding:
+    return Finding(
+        rule_id=rule.id,
+        title=rule.title,
+        severity=rule.severity,
+        outcome=outcome,
+        message=_message(rule, seen) if outcome is Outcome.FAIL else f"{rule.title}.",
+        observations=tuple(part for each in seen for part in (each.parts or (each,))),
+        reason=reason,
+        remedy=rule.remedy if outcome is Outcome.FAIL else None,
+        references=rule.references,
+        why=rule.why,
+        azure_says=rule.azure_says,
+        traceback=trace,
+    )
+
+
+def _message(rule: Rule, seen: tuple[Observation, ...]) -> str:
+    def words(facts: Mapping[str, None]) -> str:
+        return ", ".join(facts)
+
+    observed = words(dict.fromkeys(show(each.value) for each in seen))
+    where = words(dict.fromkeys(show(tuple(part.where for part in each.parts)) if each.parts else each.where for each in seen))
+    return rule.message.replace("{observed}", observed).replace("{where}", where)

@@ -1,0 +1,201 @@
+"""Parts of a rule: the tree of its check, its conditions, its remedy."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vhdprep import remedy as cures
+from vhdprep.guest.formats.yamltext import Lines
+from vhdprep.probes import PROBES
+from vhdprep.ruleset.matchers import MATCHERS, quantity
+from vhdprep.ruleset.rule import FACT_KEYS, IMAGE_KEYS, AllOf, AnyOf, AppliesTo, Check, Leaf, Not
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from vhdprep.probes import ParameterInfo, Probe
+
+BY_NAME: dict[str, Probe] = {each.name: each for each in PROBES}
+_REMEDIES = {each.kind: each for each in cures.REMEDIES}
+_NOTHING = AllOf(())
+VERSION_RANGE = re.compile(r"(?:>=|<=|>|<|=)?\s*[\d.]+$")
+
+
+class Problem(NamedTuple):
+    """A complaint that does not know its file yet."""
+
+    line: int
+    text: str
+
+
+class Parser:
+    """Turns plain values into typed parts and collects what is wrong with them."""
+
+    def __init__(self) -> None:
+        """Start without problems."""
+        self.problems: list[Problem] = []
+
+    def check(self, data: Any, line: int) -> Check:
+        """The tree of a check."""
+        if not isinstance(data, Lines) or not data:
+            return self._no(line, "a check is a probe, or one of any, all, not")
+        for word, build in (("any", AnyOf), ("all", AllOf)):
+            if word in data:
+                self._only(data, {word})
+                if not isinstance(data[word], list) or not data[word]:
+                    return self._no(data.lines[word], f"{word} takes a list of checks")
+                return build(tuple(self.check(each, getattr(each, "line", line)) for each in data[word]))
+        if "not" in data:
+            self._only(data, {"not"})
+            return Not(self.check(data["not"], data.lines["not"]))
+        return self._leaf(data)
+
+    def applies_to(self, data: Any) -> AppliesTo:
+        """The conditions under which a rule applies."""
+        if data is None:
+            return AppliesTo()
+        if not isinstance(data, Lines):
+            self._no(1, "applies_to is a mapping of conditions")
+            return AppliesTo()
+        unless = data.get("unless", Lines())
+        only = {key: self._condition(data, key) for key in data if key != "unless"}
+        return AppliesTo(only, {key: self._condition(unless, key) for key in unless} if isinstance(unless, Lines) else {})
+
+    def remedy(self, data: Any, line: int) -> cures.Remedy:
+        """The remedy, typed."""
+        fallback = cures.Manual(())
+        if not isinstance(data, Lines) or "kind" not in data:
+            self._no(line, "a remedy has a kind")
+            return fallback
+        kind = _REMEDIES.get(data["kind"])
+        if kind is None:
+            self._unknown(data.lines["kind"], "remedy", str(data["kind"]), _REMEDIES)
+            return fallback
+        if kind is cures.Manual:
+            self._only(data, {"kind", "steps"})
+            return cures.Manual(self.texts(data.get("steps"), "steps", data))
+        self._only(data, {"kind", "with", "disposition"})
+        given = data.get("with")
+        wanted = cures.parameters(kind)
+        if not isinstance(given, Lines) or set(given) != set(wanted):
+            self._no(line, f"remedy {kind.kind} takes with: {', '.join(wanted)}")
+            return fallback
+        if data.get("disposition") not in ("safe", "unsafe"):
+            self._no(line, "a remedy's disposition is safe or unsafe")
+            return fallback
+        values: dict[str, Any] = {name: self.texts(given[name], name, given) if many else str(given[name]) for name, many in wanted.items()}
+        return kind(**values, disposition=cures.Disposition(data["disposition"]))
+
+    def texts(self, data: Any, name: str, parent: Lines) -> tuple[str, ...]:
+        """A list of texts."""
+        if not isinstance(data, list) or not all(isinstance(each, str) for each in data):
+            self._no(parent.lines.get(name, parent.line), f"{name} is a list of texts")
+            return ()
+        return tuple(data)
+
+    @staticmethod
+    def leaves(check: Check) -> Iterator[Leaf]:
+        """Every leaf of a check."""
+        match check:
+            case Leaf():
+                yield check
+            case Not(inner):
+                yield from Parser.leaves(inner)
+            case AnyOf(checks) | AllOf(checks):
+                for each in checks:
+                    yield from Parser.leaves(each)
+
+    def _leaf(self, data: Lines) -> Check:
+        self._only(data, {"probe", "with", "expect"})
+        name = data.get("probe")
+        if name not in BY_NAME:
+            return self._unknown(data.lines.get("probe", data.line), "probe", str(name), BY_NAME)
+        expect = data.get("expect")
+        if not isinstance(expect, Lines) or len(expect) != 1:
+            return self._no(data.lines.get("expect", data.line), "expect holds exactly one matcher")
+        ((matcher, argument),) = expect.items()
+        if matcher not in MATCHERS:
+            return self._unknown(expect.line, "matcher", matcher, MATCHERS)
+        argument = quantity(argument)
+        if not _fits(MATCHERS[matcher].argument, argument):
+            return self._no(expect.lines[matcher], f"matcher {matcher} takes a {MATCHERS[matcher].argument}, not {argument!r}")
+        if matcher in ("matches", "contains_match") and (problem := _bad_pattern(argument)):
+            return self._no(expect.lines[matcher], f"{argument!r} is no regular expression ({problem})")
+        return Leaf(BY_NAME[name], self._params(BY_NAME[name], data.get("with"), data.lines.get("with", data.line)), matcher, argument)
+
+    def _params(self, probe: Probe, given: Any, line: int) -> dict[str, Any]:
+        given = Lines() if given is None else given
+        if not isinstance(given, Lines):
+            self._no(line, "with is a mapping of parameters")
+            return {}
+        for name in given:
+            if name not in probe.parameters:
+                self._unknown(given.lines[name], f"parameter of {probe.name}", name, probe.parameters)
+        found = {}
+        for name, info in probe.parameters.items():
+            if name not in given:
+                if info.required:
+                    self._no(line, f"probe {probe.name} needs {name}")
+            elif (problem := _bad_parameter(info, given[name])) is not None:
+                self._no(given.lines[name], f"{name}: {problem}")
+            else:
+                found[name] = tuple(given[name]) if info.type is tuple else given[name]
+        return found
+
+    def _condition(self, data: Lines, key: str) -> tuple[str, ...]:
+        values = data[key] if isinstance(data[key], list) else [data[key]]
+        if key not in (*FACT_KEYS, *IMAGE_KEYS):
+            self._unknown(data.lines[key], "condition", key, dict.fromkeys((*FACT_KEYS, *IMAGE_KEYS)))
+        if key == "version" and not all(VERSION_RANGE.match(part.strip()) for value in values for part in str(value).split(",")):
+            self._no(data.lines[key], "version takes ranges such as '>=8,<10'")
+        return tuple(str(value) for value in values)
+
+    def _only(self, data: Lines, allowed: set[str]) -> None:
+        for key in data:
+            if key not in allowed:
+                self._unknown(data.lines[key], "key", key, dict.fromkeys(allowed))
+
+    def _unknown(self, line: int, what: str, name: str, known: Mapping[str, object]) -> Check:
+        near = get_close_matches(name, list(known), 1)
+        return self._no(line, f"unknown {what} {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"))
+
+    def _no(self, line: int, text: str) -> Check:
+        self.problems.append(Problem(line, text))
+        return _NOTHING
+
+
+def _fits(wanted: str, argument: Any) -> bool:
+    if wanted == "bool":
+        return isinstance(argument, bool)
+    if wanted == "number":
+        return type(argument) is int
+    if wanted == "text":
+        return isinstance(argument, str)
+    if wanted == "list":
+        return isinstance(argument, list) and _scalars(argument)
+    return _scalars([argument])
+
+
+def _scalars(values: Iterable[Any]) -> bool:
+    return all(isinstance(each, str | int | bool) for each in values)
+
+
+def _bad_parameter(info: ParameterInfo, value: Any) -> str | None:
+    if info.type is tuple:
+        return None if isinstance(value, list) and all(isinstance(each, str) for each in value) else "takes a list of texts"
+    if type(value) is not info.type:
+        return f"takes {info.type.__name__}, not {value!r}"
+    if info.choices and value not in info.choices:
+        near = get_close_matches(str(value), info.choices, 1)
+        return f"{value!r} is unknown; choose {', '.join(info.choices)}" + (f" (did you mean {near[0]}?)" if near else "")
+    return None
+
+
+def _bad_pattern(pattern: str) -> str | None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return str(error)
+    return None

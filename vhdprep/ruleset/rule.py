@@ -1,0 +1,83 @@
+"""A rule in its parsed form, and the tree of its check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vhdprep.model import Severity
+    from vhdprep.probes import Probe
+    from vhdprep.remedy import Remedy
+
+FACT_KEYS = ("os", "family", "distro", "version", "boot", "arch")
+"""Conditions on the guest."""
+IMAGE_KEYS = ("format", "type", "target")
+"""Conditions that can be decided without a guest: container format, VHD type, what the image is to become."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """Look once, compare once."""
+
+    probe: Probe
+    params: Mapping[str, Any]
+    matcher: str
+    argument: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The opposite."""
+
+    check: Check
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one."""
+
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every one."""
+
+    checks: tuple[Check, ...]
+
+
+Check = Leaf | Not | AnyOf | AllOf
+
+
+@dataclass(frozen=True, slots=True)
+class AppliesTo:
+    """Which images a rule is about; every key holds its allowed values."""
+
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unless: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One written requirement."""
+
+    id: str
+    title: str
+    severity: Severity
+    tags: tuple[str, ...]
+    applies_to: AppliesTo
+    when: Check | None
+    """Not applicable unless this holds."""
+    why: str
+    check: Check
+    message: str
+    remedy: Remedy
+    references: tuple[str, ...]
+    azure_says: str | None
+    source: str
+    """File and line."""
+    digest: str
+    """SHA-256 of the rule's own document."""

@@ -1,0 +1,161 @@
+"""Run a rule's own examples: pytest and ``vhdprep rules test`` share this.
+
+An example states an image in a few words; what it does not state is that of a good generalized Debian 12.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vhdprep.disk.memory import MemoryDisk, MemoryFiles
+from vhdprep.errors import Unreadable
+from vhdprep.guest.detect import FAMILIES
+from vhdprep.guest.files import GuestFiles
+from vhdprep.guest.formats import fstab
+from vhdprep.guest.image import Guest, Image, ImageDisk
+from vhdprep.model import Container, Defect, DiskType, GuestFacts, Outcome, Target, Volume, VolumeKind
+from vhdprep.ruleset.evaluate import judge_rule
+from vhdprep.ruleset.load import read_examples
+from vhdprep.vhd import footer, layout
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from vhdprep.disk.backend import Disk
+    from vhdprep.ruleset.rule import Rule
+
+_GIVEN = {"facts", "files", "esp", "vhd", "disk", "unreadable", "target", "guest"}
+_SIZE = 30 * 1024**3
+_ROOT = Volume(
+    id="p1",
+    kind=VolumeKind.PARTITION,
+    size=_SIZE - 2**20,
+    offset=2**20,
+    type_id="0FC63DAF-8483-4772-8E79-3D69D8477DE4",
+    filesystem="ext4",
+    uuid="11111111-2222-3333-4444-555555555555",
+    free=20 * 1024**3,
+    state="clean",
+    read=True,
+)
+
+
+class Result(NamedTuple):
+    """One example and what came of it."""
+
+    name: str
+    wanted: str
+    got: str
+    detail: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether the example came out as it says."""
+        return self.wanted == self.got
+
+
+def run_examples(rule: Rule, path: Path) -> list[Result]:
+    """Every example of ``rule``, whose file is ``path``; a result with an empty name says what is missing."""
+    data = read_examples(path)
+    examples = data.get("examples") if isinstance(data, dict) else None
+    if not isinstance(examples, list) or not examples:
+        return [Result("", "examples", "none", "the file has no second document with examples")]
+    results = []
+    for example in examples:
+        unknown = set(example.get("given") or {}) - _GIVEN
+        if unknown:
+            results.append(Result(example.get("name", ""), "given", "unknown key", ", ".join(sorted(unknown))))
+            continue
+        finding = judge_rule(rule, build_image(example.get("given") or {}))
+        detail = finding.reason or finding.message
+        results.append(Result(example["name"], str(example["outcome"]), str(finding.outcome), finding.traceback or detail))
+    covered = {str(example.get("outcome")) for example in examples}
+    missing = [str(outcome) for outcome in (Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN) if str(outcome) not in covered]
+    return results + [
+        Result("", f"an example that is {outcome}", "none", "every rule is shown to pass, to fail and to be undecided") for outcome in missing
+    ]
+
+
+def build_image(given: Mapping[str, Any]) -> Image:
+    """The image that an example describes."""
+    unreadable = tuple(given.get("unreadable", ()))
+    container = _container(given.get("vhd", {}), unreadable)
+    disk = _disk(given, unreadable)
+    guest = None if given.get("guest", "") is None else _guest(given, disk, unreadable)
+    target = Target(given.get("target", Target.GENERALIZED))
+    reason = "the container could not be opened" if "disk" in unreadable else None
+    opened: Disk | None = None if reason else disk
+    image_disk = ImageDisk("os", container, opened, reason)
+    return Image((image_disk,), guest, None if guest else "no operating system was found on this disk", target)
+
+
+def _container(given: Mapping[str, Any], unreadable: tuple[str, ...]) -> Container:
+    size = given.get("virtual_size", _SIZE)
+    kind = DiskType(given["type"]) if "type" in given else DiskType.FIXED
+    cylinders, heads, sectors = footer.geometry(size)
+    base: dict[str, str | int] = {
+        "footer:cookie": "conectix", "footer:features": 2, "footer:format_version": 0x10000,
+        "footer:data_offset": layout.NO_OFFSET if kind is DiskType.FIXED else 512, "footer:creator_application": "win ",
+        "footer:current_size": size, "footer:original_size": size, "footer:cylinders": cylinders, "footer:heads": heads,
+        "footer:sectors_per_track": sectors, "footer:unique_id": "01234567-89ab-cdef-0123-456789abcdef", "footer:saved_state": 0,
+    }  # fmt: skip
+    named = {key: value for key, value in (base | {key: value for key, value in given.items() if ":" in key}).items() if key not in unreadable}
+    is_vhd = given.get("format", "vhd") == "vhd"
+    return Container(
+        path=given.get("file_name", "image.vhd"),
+        format=given.get("format", "vhd"),
+        contents=given.get("contents", "a fixed VHD"),
+        type=kind if is_vhd and "type" not in unreadable else None,
+        virtual_size=None if "virtual_size" in unreadable else size,
+        file_size=given.get("file_size", size + 512),
+        creator=None if "creator" in unreadable else given.get("creator", "win "),
+        parent=given.get("parent"),
+        fields=named if is_vhd else {},
+        defects=_defects(given.get("defects", {})),
+    )
+
+
+def _defects(given: Mapping[str, str]) -> tuple[Defect, ...]:
+    return tuple(Defect(kind, "example", text) for kind, text in given.items())
+
+
+def _disk(given: Mapping[str, Any], unreadable: tuple[str, ...]) -> MemoryDisk:
+    stated = given.get("disk", {})
+    root = replace(_ROOT, **stated.get("root", {}))
+    volumes = [root]
+    known = {each.name for each in fields(Volume)}
+    for number, extra in enumerate(stated.get("volumes", []), 2):
+        values = {"id": f"p{number}", "size": 2**30, "offset": number * 2**30, "type_id": None, "filesystem": None, "read": True, **extra}
+        volumes.append(Volume(kind=VolumeKind.PARTITION, **{key: value for key, value in values.items() if key in known}))
+    facts: dict[str, str | int] = {
+        "mbr:signature": "0x00000000",
+        "mbr:boot_code": "present",
+        "gpt:disk_guid": "1",
+        "gpt:alternate_lba": 9,
+        "gpt:last_lba": 9,
+    }
+    facts |= stated.get("fields", {})
+    tree = MemoryFiles(given.get("files", {}), [path for path in unreadable if path.startswith("/")])
+    table = stated.get("table", "gpt")
+    return MemoryDisk(stated.get("size", _SIZE), table, volumes, {"p1": tree}, facts, _defects(stated.get("defects", {})))
+
+
+def _guest(given: Mapping[str, Any], disk: MemoryDisk, unreadable: tuple[str, ...]) -> Guest:
+    stated = dict(given.get("facts", {}))
+    distro = str(stated.get("distro", "debian"))
+    base = GuestFacts("linux", distro, FAMILIES.get(distro, distro), "12", "Debian GNU/Linux 12", "x86_64", "uefi", (1, 2), "systemd", "localhost")
+    if "generations" in stated:
+        stated["generations"] = tuple(stated["generations"])
+    facts = replace(base, **stated)
+    tree = GuestFiles(disk.files(disk.volumes[0]))
+    mounts = {"/": "p1"}
+    hidden = any(re.match(r"ESP:|esp$", each) for each in unreadable)
+    esp = MemoryFiles(given["esp"], ["/"] if hidden else (), case_sensitive=False) if "esp" in given else None
+    try:
+        entries = fstab.parse(tree.text("/etc/fstab") or "")
+    except Unreadable:
+        entries = ()
+    return Guest(facts, tree, "p1", mounts, entries, tuple(disk.volumes), esp)

@@ -1,0 +1,103 @@
+"""Fixed and dynamic VHDs as linear bytes.
+
+A dynamic disk is read by walking its block table here: pyvhdi reads one about 25 times slower in bulk,
+and refuses containers that still hold readable data. Tests hold both readers against each other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from vhdprep.vhd import blocktable, layout
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import BinaryIO
+
+
+class Reader(Protocol):
+    """Linear bytes of a disk."""
+
+    size: int
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Exactly ``size`` bytes at ``offset``, fewer only at the disk's end."""
+        ...
+
+
+class FlatReader:
+    """A raw disk or the payload of a fixed VHD."""
+
+    def __init__(self, handle: BinaryIO, size: int) -> None:
+        """Present the first ``size`` bytes of ``handle``."""
+        self._handle, self.size = handle, size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Bytes of the file as they stand."""
+        size = min(size, self.size - offset)
+        if size <= 0:
+            return b""
+        self._handle.seek(offset)
+        data: bytes = self._handle.read(size) or b""
+        while len(data) < size and (more := self._handle.read(size - len(data))):
+            data += more
+        return data
+
+
+class DynamicReader:
+    """A dynamic VHD: blocks that were never written, and sectors not marked in their bitmap, are zero."""
+
+    def __init__(self, handle: BinaryIO, fields: Mapping[str, str | int], file_size: int) -> None:
+        """Take the geometry from ``fields`` of ``container.describe``; ``file_size`` in bytes."""
+        self.size = int(fields["footer:current_size"])
+        self._handle, self._file_size = handle, file_size
+        self._block_size = int(fields["header:block_size"])
+        self._bitmap_size = blocktable.bitmap_size(self._block_size)
+        self._table = blocktable.load(handle, int(fields["header:table_offset"]), int(fields["header:max_table_entries"]))
+        self._partial: dict[int, int | None] = {}
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Bytes of the disk, block by block."""
+        end = min(offset + size, self.size)
+        pieces = []
+        while offset < end:
+            block, inside = divmod(offset, self._block_size)
+            count = min(end - offset, self._block_size - inside)
+            pieces.append(self._read_block(block, inside, count))
+            offset += count
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _read_block(self, block: int, inside: int, count: int) -> bytes:
+        sector = self._table[block] if block < len(self._table) else layout.NO_BLOCK
+        if sector == layout.NO_BLOCK:
+            return bytes(count)
+        at = sector * layout.SECTOR
+        if at + self._bitmap_size >= self._file_size:
+            return bytes(count)  # outside the file: a named defect of the container
+        self._handle.seek(at + self._bitmap_size + inside)
+        data = (self._handle.read(count) or b"").ljust(count, b"\0")
+        bits = self._bitmap(block, at)
+        return data if bits is None else _mask(data, inside, bits, self._bitmap_size * 8)
+
+    def _bitmap(self, block: int, at: int) -> int | None:
+        """The block's bitmap as one integer, most significant bit first; None when every sector is marked."""
+        if block not in self._partial:
+            self._handle.seek(at)
+            raw = self._handle.read(self._bitmap_size) or b""
+            sectors = self._block_size // layout.SECTOR
+            bits = int.from_bytes(raw.ljust(self._bitmap_size, b"\0"), "big")
+            full = ((1 << sectors) - 1) << (self._bitmap_size * 8 - sectors)
+            self._partial[block] = None if bits & full == full else bits
+        return self._partial[block]
+
+
+def _mask(data: bytes, inside: int, bits: int, width: int) -> bytes:
+    """Zero the sectors of ``data`` whose bit is clear."""
+    out = bytearray(data)
+    first, last = inside // layout.SECTOR, (inside + len(data) - 1) // layout.SECTOR
+    for sector in range(first, last + 1):
+        if not bits >> (width - 1 - sector) & 1:
+            begin = max(sector * layout.SECTOR - inside, 0)
+            end = min((sector + 1) * layout.SECTOR - inside, len(data))
+            out[begin:end] = bytes(end - begin)
+    return bytes(out)
