@@ -26,7 +26,7 @@ help: ## show this list
 run: $(STAMP) ## check IMAGE=disk.vhd; without IMAGE a demonstration image is built and checked
 ifeq ($(strip $(IMAGE)),)
 	@$(MAKE) --no-print-directory tools
-	@$(BIN)/python fixtures/build.py debian-12-used && $(BIN)/vhdprep check $(BUILD)/debian-12-used.vhd $(ARGS); code=$$?; \
+	@$(BIN)/python -m fixtures.build debian-12-used && $(BIN)/vhdprep check $(BUILD)/debian-12-used.vhd $(ARGS); code=$$?; \
 	 echo; echo "This was the demonstration image. Now yours: make run IMAGE=disk.vhd"; test $$code -le 1
 else
 	@$(BIN)/vhdprep check "$(IMAGE)" $(ARGS)
@@ -83,17 +83,17 @@ test-all: $(STAMP) tools real-image ## run the tests with the real Debian image
 check: lint type arch test ## everything that CI asks for
 
 fixtures: $(STAMP) tools ## build every fixture image
-	$(BIN)/python fixtures/build.py --all
+	$(BIN)/python -m fixtures.build --all
 
 real-image: $(STAMP) real-tools ## build a real Debian 12 as a 30 GiB VHD (needs root, about three minutes)
 	@[ "$$(id -u)" = 0 ] || { echo "make real-image needs root: it builds a Debian root file system"; exit 1; }
 	@test -e $(REAL)/facts.json -a $(REAL)/facts.json -nt fixtures/real/build.py || $(PYTHON) fixtures/real/build.py $(REAL)
 
 bench: $(STAMP) ## time check, inspect and the peers side by side on the real image
-	$(BIN)/python fixtures/bench.py $(REAL)
+	$(BIN)/python -m fixtures.bench $(REAL)
 
 docs: $(STAMP) ## regenerate what is generated: rules/schema.json, the vocabulary, the report's schema
-	$(BIN)/python fixtures/docs.py
+	$(BIN)/python -m fixtures.docs
 
 wheel: $(STAMP) ## build the wheel and the source archive in dist/
 	$(BIN)/python -m build --outdir dist .

@@ -1,4 +1,7 @@
-"""The use case: open the image, describe it, find the guest, ask the rules."""
+"""The use case: open the image, describe it, find the guest, ask the rules.
+
+Imports are late: describing a container must not wait for what reads guests, nor `inspect` for the rules.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from vhdprep import __version__
-from vhdprep.disk.backend import load_backend
 from vhdprep.errors import Unreadable
-from vhdprep.guest.assemble import assemble
-from vhdprep.guest.image import Image, ImageDisk
 from vhdprep.model import DiskReport, Report, Target, judge
 from vhdprep.vhd.container import describe
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vhdprep.disk.backend import Disk
-    from vhdprep.guest.image import Guest
+    from vhdprep.guest.image import Guest, Image
+    from vhdprep.model import GuestFacts
     from vhdprep.ruleset.rule import Rule
 
 
@@ -36,35 +37,35 @@ def check(path: Path, rules: tuple[Rule, ...], *, target: Target = Target.GENERA
     from vhdprep.ruleset.evaluate import evaluate
     from vhdprep.ruleset.load import digest
 
-    started, clock = datetime.now(UTC), time.perf_counter()
+    clock = _Clock()
     with open_image(path, target=target, backend=backend) as image:
         findings = evaluate(rules, image)
-        gaps = find_gaps(image)
-        report = _report(image, backend, started, clock)
-    return replace(
-        report, findings=findings, gaps=gaps, verdict=judge(findings, gaps), ruleset_digest=digest(rules), ruleset_size=len(rules),
-        seconds=time.perf_counter() - clock,
-    )  # fmt: skip
+        report = _report(image, backend, clock)
+    verdict = judge(findings, report.gaps)
+    judged = replace(report, findings=findings, verdict=verdict, ruleset_digest=digest(rules), ruleset_size=len(rules))
+    return replace(judged, seconds=clock.seconds())
 
 
 def inspect(path: Path, *, backend: str = "native", container_only: bool = False) -> Report:
     """The same reading without rules; ``container_only`` stops before the partition table."""
-    started, clock = datetime.now(UTC), time.perf_counter()
+    clock = _Clock()
     if container_only:
-        disk = ImageDisk("os", describe(path), None, "not asked for")
-        return _report(Image((disk,), None, "not asked for", Target.GENERALIZED), backend, started, clock)
+        disk = DiskReport("os", describe(path), None, ())
+        return _plain_report((disk,), None, (), Target.GENERALIZED, backend, clock)
     with open_image(path, target=Target.GENERALIZED, backend=backend) as image:
-        return _report(image, backend, started, clock)
+        return _report(image, backend, clock)
 
 
 @contextmanager
 def open_image(path: Path, *, target: Target, backend: str = "native") -> Iterator[Image]:
     """Everything that rules may look at, open while the block runs."""
+    from vhdprep.disk.backend import load_backend
+    from vhdprep.guest.image import Image, ImageDisk
+
     reader = load_backend(backend)
     container = describe(path)
     with ExitStack() as stack:
-        opened = reader.open_disk(path, container)
-        disk, reason = _enter(stack, opened)
+        disk, reason = _enter(stack, reader.open_disk(path, container))
         if disk is not None and container.virtual_size is None:
             container = replace(container, virtual_size=disk.size)
         guest, no_guest = _find_guest(disk, reason)
@@ -85,6 +86,17 @@ def find_gaps(image: Image) -> tuple[str, ...]:
     return tuple(gaps)
 
 
+class _Clock:
+    """When a run began, and how long it has taken."""
+
+    def __init__(self) -> None:
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._begin = time.perf_counter()
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self._begin
+
+
 def _enter(stack: ExitStack, opened: AbstractContextManager[Disk]) -> tuple[Disk | None, str | None]:
     try:
         return stack.enter_context(opened), None
@@ -93,6 +105,8 @@ def _enter(stack: ExitStack, opened: AbstractContextManager[Disk]) -> tuple[Disk
 
 
 def _find_guest(disk: Disk | None, reason: str | None) -> tuple[Guest | None, str | None]:
+    from vhdprep.guest.assemble import assemble
+
     if disk is None:
         return None, reason
     try:
@@ -101,12 +115,28 @@ def _find_guest(disk: Disk | None, reason: str | None) -> tuple[Guest | None, st
         return None, str(error)
 
 
-def _report(image: Image, backend: str, started: datetime, clock: float) -> Report:
+def _report(image: Image, backend: str, clock: _Clock) -> Report:
     disks = tuple(
         DiskReport(each.role, each.container, each.disk.table if each.disk else None, tuple(each.disk.volumes) if each.disk else ())
         for each in image.disks
     )
-    facts = image.guest.facts if image.guest else None
-    gaps = find_gaps(image)
-    stamp = started.isoformat(timespec="seconds")
-    return Report(image.target, None, disks, facts, gaps, (), "", 0, stamp, time.perf_counter() - clock, backend, __version__)
+    return _plain_report(disks, image.guest.facts if image.guest else None, find_gaps(image), image.target, backend, clock)
+
+
+def _plain_report(
+    disks: tuple[DiskReport, ...], facts: GuestFacts | None, gaps: tuple[str, ...], target: Target, backend: str, clock: _Clock
+) -> Report:
+    return Report(
+        target=target,
+        verdict=None,
+        disks=disks,
+        guest=facts,
+        gaps=gaps,
+        findings=(),
+        ruleset_digest="",
+        ruleset_size=0,
+        started=clock.started,
+        seconds=clock.seconds(),
+        backend=backend,
+        tool_version=__version__,
+    )

@@ -114,9 +114,13 @@ class ConvertVhd:
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """What to do by hand."""
+        """What to do by hand.
+
+        qemu-img measures a VHD by its cylinders for some creators and would lose the end: it is told not to.
+        """
+        by_size = "--image-opts driver=vpc,force_size_calc=current_size,file.filename=SOURCE"
         return (
-            f"qemu-img convert -f {self.source} -O raw SOURCE disk.raw",
+            f"qemu-img convert {by_size if self.source == 'vpc' else f'-f {self.source} SOURCE'} -O raw disk.raw",
             "qemu-img resize -f raw disk.raw SIZE   (SIZE: the next whole number of MiB; on GPT then: sgdisk -e disk.raw)",
             "qemu-img convert -f raw -O vpc -o subformat=fixed,force_size=on disk.raw IMAGE.vhd",
         )

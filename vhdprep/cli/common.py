@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,4 +82,6 @@ def use_colour() -> bool:
 
 def terminal_width() -> int:
     """Columns of the terminal; 80 when there is none."""
+    import shutil
+
     return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80

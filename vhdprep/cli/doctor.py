@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import platform
-from importlib import metadata
-
 import typer
 
 _PARTS = (
@@ -23,6 +19,10 @@ _PARTS = (
 
 def doctor() -> None:
     """Show which readers work on this host; exit 2 when one is missing."""
+    import importlib
+    import platform
+    from importlib import metadata
+
     from vhdprep import __version__
     from vhdprep.ruleset.load import builtin_rules_dir, load_rules
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -54,6 +53,8 @@ def run_tests(rules: common.RulesOption = None) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of rule files, for editors."""
+    import json
+
     from vhdprep.ruleset.schema import rule_schema
 
     typer.echo(json.dumps(rule_schema(), indent=2))

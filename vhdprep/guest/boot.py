@@ -46,17 +46,10 @@ def default_entry(guest: Guest) -> BootEntry:
     Raises:
         Unreadable: no configuration that is read here was found, or it has no entry.
     """
-    paths = [path for pattern in _CONFIGS for path in guest.files.glob(pattern)]
-    best: tuple[str, grub.Config] | None = None
-    for path in paths:
-        config = grub.parse(guest.files.text(path) or "")
-        if config.entries or config.uses_bls:
-            best = path, config
-            break
-    if best is None:
-        where = f"{paths[0]} has no menu entry" if paths else "no grub.cfg was found, and no other boot loader is read yet"
-        raise Unreadable(f"the default boot entry is not known: {where}")
-    path, config = best
+    found = _find_config(guest)
+    if found is None:
+        raise Unreadable("the default boot entry is not known: no grub.cfg with an entry was found, and no other boot loader is read yet")
+    path, config = found
     environment = _environment(guest, path)
     bls = _bls_entry(guest, config, environment) if config.uses_bls else None
     if bls is not None:
@@ -89,6 +82,16 @@ def kernel_release(guest: Guest) -> str:
     if len(installed) == 1:
         return installed[0]
     raise Unreadable(f"which of {len(installed)} versions in /lib/modules belongs to {entry.kernel} is not known")
+
+
+def _find_config(guest: Guest) -> tuple[str, grub.Config] | None:
+    """The first grub.cfg that has an entry; the loader's own small ones on the ESP only point to it."""
+    for pattern in _CONFIGS:
+        for path in guest.files.glob(pattern):
+            config = grub.parse(guest.files.text(path) or "")
+            if config.entries or config.uses_bls:
+                return path, config
+    return None
 
 
 def _environment(guest: Guest, config_path: str) -> dict[str, str]:

@@ -57,7 +57,7 @@ def _read(guest: Guest, path: str) -> Layer:
     if text.startswith("## template: jinja"):
         return Layer(path, None, "template")
     try:
-        data = yamltext.load(text)
+        data = yamltext.load(text, strict=False)  # as PyYAML reads it
     except yamltext.YamlError as error:
         return Layer(path, None, f"line {error.line}: {error}")
     if data is None:

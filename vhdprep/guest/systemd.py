@@ -7,6 +7,7 @@ also under an alias; a link to /dev/null or an empty file masks.
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.disk.backend import FileKind
@@ -58,6 +59,8 @@ def unit_state(guest: Guest, name: str) -> UnitState:
             if starter.state == "enabled":
                 return starter
     has_install = any(key.startswith("Install.") for key in keyvalue.ini(guest.files.text(path) or ""))
+    if has_install and (line := _preset(guest, name)):
+        return UnitState("enabled", line)
     return UnitState("disabled" if has_install else "static", path)
 
 
@@ -150,6 +153,22 @@ def _is_reached(guest: Guest, unit: str, seen: frozenset[str]) -> bool:
     if unit in seen or len(seen) > 50:
         return False
     return any(_is_reached(guest, target, seen | {unit}) for _, target in _pulls(guest).get(unit, ()))
+
+
+def _preset(guest: Guest, name: str) -> str | None:
+    """The preset line that enables ``name``: PID 1 applies presets on a first boot, and only then."""
+    if guest.files.lstat("/etc/machine-id") is not None and (guest.files.text("/etc/machine-id") or "").strip() != "uninitialized":
+        return None
+    paths: dict[str, str] = {}
+    for directory in UNIT_DIRECTORIES:
+        for path in guest.files.glob(f"{directory}-preset/*.preset"):
+            paths.setdefault(path.rpartition("/")[2], path)
+    for _, path in sorted(paths.items()):
+        for number, line in enumerate((guest.files.text(path) or "").splitlines(), 1):
+            words = line.split()
+            if len(words) > 1 and words[0] in ("enable", "disable") and fnmatchcase(name, words[1]):
+                return f"{path}:{number}" if words[0] == "enable" else None
+    return None
 
 
 def _has_generator(guest: Guest, unit: str) -> bool:

@@ -33,6 +33,8 @@ def boot_entry(image: Image, *, field: Literal["kernel", "initramfs", "root"]) -
         return Observation(value, f"{entry.place} ({', '.join(missing) or 'initrd'})")
     volume = boot.root_volume(guest)
     named = entry.values("root")
+    if named and volume is None:
+        _refuse_unread(guest, named[-1])
     return Observation(volume.id if volume else ABSENT, f"{entry.place} (root={named[-1] if named else 'not given'})")
 
 
@@ -91,7 +93,9 @@ def efi_program(image: Image, *, path: str, field: Literal["machine", "signature
     found = guest.esp.lstat(path) if guest.esp else None
     if guest.esp is None or found is None:
         return Observation(ABSENT, f"ESP:{path}")
-    program = pe.parse(guest.esp.read(path, pe.HEAD))
+    head = guest.esp.read(path, pe.HEAD)
+    strings = pe.strings_at(head)
+    program = pe.parse(head, guest.esp.read(path, pe.HEAD, strings) if strings else b"")
     if program is None:
         return Observation("not an EFI program", f"ESP:{path}")
     value = {
@@ -127,9 +131,20 @@ def _entry_has(guest: Guest, entry: FstabEntry, having: str) -> bool:
     if having == "stale":
         return "comment=cloudconfig" in entry.options
     at_run_time = entry.spec.startswith(("/dev/disk/azure/", "/dev/disk/cloud/"))
-    if entry.is_swap or entry.may_be_missing or at_run_time or not entry.needs_disk:
+    names_device = entry.spec.startswith("/dev/") or "=" in entry.spec
+    if entry.is_swap or entry.may_be_missing or at_run_time or not names_device or not entry.needs_disk:
         return False
-    return find_volume(entry.spec, guest.volumes) is None
+    if find_volume(entry.spec, guest.volumes) is not None:
+        return False
+    _refuse_unread(guest, entry.spec)
+    return True
+
+
+def _refuse_unread(guest: Guest, spec: str) -> None:
+    """What was not found may lie inside a volume that was not opened: LVM, LUKS, RAID."""
+    for each in guest.volumes:
+        if each.needed and not each.read:
+            raise Unreadable(f"{spec} may lie on {each.id}, which was not read: {each.reason}")
 
 
 def _refuse_unread_esp(image: Image) -> None:

@@ -27,7 +27,7 @@ def vhd_field(image: Image, *, field: str) -> Observation:
         "virtual_size": container.virtual_size,
         "file_size": container.file_size,
         "creator": container.creator,
-        "file_name": container.path.replace("\\", "/").rpartition("/")[2],
+        "file_name": container.path.replace("\\", "/").rpartition("/")[2] or None,
     }
     if field in simple:
         value = simple[field]

@@ -35,7 +35,7 @@ def file_kind(image: Image, *, path: str, follow: bool = False) -> Observation:
 def file_glob(
     image: Image, *, patterns: tuple[str, ...], kind: Kind = "any", non_empty: bool = False, secret: bool = False, ignore: tuple[str, ...] = ()
 ) -> Observation:
-    """Paths that match any of the patterns (`*  ?  [a-z]  {a,b}`, `**` for any depth).
+    """Paths that match any of the patterns (`*  ?  [a-z]  {a,b}`, `**` for any depth); one file by two names counts once.
 
     kind: only entries of this kind. non_empty: only files with content. ignore: patterns that do not count.
     secret: prove each file by size and SHA-256 prefix; its content is never shown.
@@ -62,12 +62,12 @@ def home_files(
 def file_lines(image: Image, *, patterns: tuple[str, ...], matching: str, secret: bool = False) -> Observation:
     """Lines of text files that match a regular expression (Python's, searched, comments included).
 
-    patterns: the files. secret: show places only.
+    patterns: the files; one that begins with `~/` is looked for below every home directory. secret: show places only.
     """
     guest = image.need_guest()
     expression = re.compile(matching)
     parts = []
-    for path in (path for pattern in patterns for path in guest.files.glob(pattern)):
+    for path in dict.fromkeys(path for pattern in _with_homes(guest, patterns) for path in guest.files.glob(pattern)):
         if not guest.files.is_file(path):
             continue
         for number, line in enumerate((guest.files.text(path) or "").splitlines(), 1):
@@ -83,17 +83,25 @@ def file_text(image: Image, *, path: str) -> Observation:
     return Observation(ABSENT if text is None else text.strip(), path)
 
 
+def _with_homes(guest: Guest, patterns: Iterable[str]) -> list[str]:
+    found = []
+    for pattern in patterns:
+        found += [home + pattern[1:] for home in accounts.homes(guest)] if pattern.startswith("~/") else [pattern]
+    return found
+
+
 def _listing(guest: Guest, patterns: tuple[str, ...], paths: Iterable[str], kind: str, *, non_empty: bool, secret: bool) -> Observation:
-    parts: list[Observation] = []
+    parts: dict[str, Observation] = {}
     for path in dict.fromkeys(paths):
         found = guest.files.lstat(path)
-        if found is None or (kind != "any" and found.kind != kind) or (non_empty and not found.size):
+        real = guest.files.resolve(path, follow_last=False)
+        if found is None or real is None or real in parts or (kind != "any" and found.kind != kind) or (non_empty and not found.size):
             continue
         value = str(found.kind) if found.kind is not FileKind.FILE else f"{found.size} bytes"
         if secret and found.kind is FileKind.FILE:
             value += _digest(guest, path, found.size)
-        parts.append(Observation(value, path))
-    return Observation.listing(", ".join(patterns), tuple(sorted(parts, key=lambda part: part.where)[:MAX_PARTS]))
+        parts[real] = Observation(value, path)
+    return Observation.listing(", ".join(patterns), tuple(sorted(parts.values(), key=lambda part: part.where)[:MAX_PARTS]))
 
 
 def _digest(guest: Guest, path: str, size: int) -> str:
@@ -103,4 +111,4 @@ def _digest(guest: Guest, path: str, size: int) -> str:
         data = guest.files.read(path, size)
     except Unreadable:
         return ", content not readable"
-    return f", SHA-256 {hashlib.sha256(data).hexdigest()[:12]}…"
+    return f", SHA-256 {hashlib.sha256(data).hexdigest()[:12]}"

@@ -90,7 +90,7 @@ def _describe(path: Path, handle: BinaryIO, file_size: int) -> Container:
     named: dict[str, str | int] = {f"footer:{name}": value for name, value in fields.items()}
     parent = None
     if disk_type is DiskType.FIXED:
-        defects += _fixed_defects(start, fields, at, file_size)
+        defects += _fixed_defects(start, fields, at)
     elif disk_type is not None:
         if start[: layout.FOOTER_SIZE] != data and at != 0:
             defects.append(Defect("footer-copy", "footer", "The footer's copy at the start of the file differs from the footer at its end."))
@@ -151,14 +151,13 @@ def _describe_other(path: Path, start: bytes, file_size: int) -> Container:
     return Container(str(path), kind, contents, None, size, file_size, None, None)
 
 
-def _fixed_defects(start: bytes, fields: dict[str, str | int], at: int, file_size: int) -> list[Defect]:
+def _fixed_defects(start: bytes, fields: dict[str, str | int], at: int) -> list[Defect]:
     defects = []
     current = int(fields["current_size"])
     if start.startswith(layout.FOOTER_COOKIE) and at != 0:
         text = "The footer says fixed, but the file begins with a footer copy as dynamic disks do."
         defects.append(Defect("leading-footer", "footer", text))
-    if file_size < current + layout.FOOTER_SIZE:
-        whole = current + layout.FOOTER_SIZE
-        text = f"The file has {file_size} bytes; a disk of {current} bytes needs {whole}: {whole - file_size} are missing."
+    if at < current:
+        text = f"The footer stands at byte {at}; a disk of {current} bytes should come before it: {current - at} are missing."
         defects.append(Defect("truncated", "footer", text))
     return defects

@@ -19,8 +19,18 @@ class EfiProgram(NamedTuple):
     sections: tuple[str, ...]
 
 
-def parse(data: bytes) -> EfiProgram | None:
-    """The program whose first bytes are ``data``; None = not PE."""
+def strings_at(data: bytes) -> int:
+    """Offset of the COFF string table, where section names of more than eight bytes lie; 0 = there is none."""
+    try:
+        at = struct.unpack_from("<I", data, 0x3C)[0]
+        symbols, count = struct.unpack_from("<II", data, at + 12)
+        return int(symbols + 18 * count) if symbols else 0
+    except struct.error:
+        return 0
+
+
+def parse(data: bytes, strings: bytes = b"") -> EfiProgram | None:
+    """The program whose first bytes are ``data`` and whose string table begins with ``strings``; None = not PE."""
     try:
         if data[:2] != b"MZ":
             return None
@@ -32,9 +42,14 @@ def parse(data: bytes) -> EfiProgram | None:
         wide = struct.unpack_from("<H", data, optional)[0] == 0x20B
         certificates = struct.unpack_from("<II", data, optional + (112 if wide else 96) + 4 * 8)
         table = optional + optional_size
-        names = tuple(
-            data[table + 40 * index : table + 40 * index + 8].rstrip(b"\0").decode("ascii", "replace") for index in range(min(sections, 96))
-        )
+        names = tuple(_name(data[table + 40 * index : table + 40 * index + 8], strings) for index in range(min(sections, 96)))
         return EfiProgram(MACHINES.get(machine, f"0x{machine:04x}"), all(certificates), names)
     except struct.error:
         return None
+
+
+def _name(field: bytes, strings: bytes) -> str:
+    """A section's name; ``/14`` stands for what begins at byte 14 of the string table."""
+    if strings and field[:1] == b"/" and field[1:].rstrip(b"\0").isdigit():
+        field = strings[int(field[1:].rstrip(b"\0")) :].partition(b"\0")[0]
+    return field.rstrip(b"\0").decode("ascii", "replace")

@@ -40,6 +40,7 @@ class Lines(dict[str, Any]):
 class _Builder:
     """Nodes to plain values."""
 
+    strict: bool = True
     left: int = MAX_NODES
     building: set[int] = field(default_factory=set)
 
@@ -65,15 +66,15 @@ class _Builder:
             key = str(_scalar(key_node)) if key_node.id == "scalar" else ""
             if not key:
                 raise YamlError(line, "a key must be a plain word")
-            if key in found:
+            if key in found and self.strict:
                 raise YamlError(line, f"key {key!r} stands twice")
             found[key] = self.build(value_node)
             found.lines[key] = line
         return found
 
 
-def load(text: str) -> Any:
-    """The value of a one-document text; mappings are ``Lines``.
+def load(text: str, *, strict: bool = True) -> Any:
+    """The value of a one-document text; mappings are ``Lines``. Not ``strict``: the last of two equal keys counts.
 
     Raises:
         YamlError: it is not valid YAML, has a key twice, or expands too far.
@@ -84,7 +85,7 @@ def load(text: str) -> Any:
             node = loader.get_single_node()
         finally:
             loader.dispose()
-        return None if node is None else _Builder().build(node)
+        return None if node is None else _Builder(strict).build(node)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error)

@@ -1,0 +1,63 @@
+"""Where the tests find images: the project's own fixtures, the real Debian guest, other people's files."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fixtures import build
+from vhdprep.ruleset.load import load_rules
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT.parent / "shared" / "data"
+REAL = ROOT / "fixtures" / ".build" / "real"
+_OPENERS = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
+
+
+@pytest.fixture(scope="session")
+def rules():
+    return load_rules()
+
+
+@pytest.fixture(scope="session")
+def image():
+    """Build a fixture by the name of its recipe."""
+    return build.build
+
+
+@pytest.fixture(scope="session")
+def real_image():
+    """A file of the real Debian guest, by name."""
+
+    def find(name: str) -> Path:
+        path = REAL / name
+        if not path.exists():
+            pytest.skip("the real Debian guest is not built; run `make real-image` as root")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """A file of the collection beside the project, unpacked."""
+    place = tmp_path_factory.mktemp("data")
+
+    def find(name: str) -> Path:
+        packed = next((path for suffix in ("", *_OPENERS) if (path := DATA / f"{name}{suffix}").exists()), None)
+        if packed is None:
+            pytest.skip(f"the collection of other people's images (shared/data/{name}) is not beside the project")
+        if packed.suffix not in _OPENERS:
+            return packed
+        target = place / Path(name).name
+        if not target.exists():
+            with _OPENERS[packed.suffix](packed) as source, target.open("wb") as out:
+                shutil.copyfileobj(source, out, 1024 * 1024)
+        return target
+
+    return find

@@ -1,0 +1,96 @@
+"""The catalogue enforces itself: every rule is proven, every word of the vocabulary is used, docs are in step."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from fixtures import build
+from vhdprep import remedy as cures
+from vhdprep.guest.formats import yamltext
+from vhdprep.model import Outcome, Severity
+from vhdprep.probes import PROBES
+from vhdprep.ruleset import schema
+from vhdprep.ruleset.load import builtin_rules_dir, load_rules, rule_files
+from vhdprep.ruleset.matchers import MATCHERS
+from vhdprep.ruleset.parse import Parser
+from vhdprep.ruleset.rule import Not
+from vhdprep.ruleset.selftest import run_examples
+
+RULES = load_rules()
+FILES = rule_files()
+LEAVES = {rule.id: [leaf for check in (rule.check, rule.when) if check is not None for leaf in Parser.leaves(check)] for rule in RULES}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_every_example_of_a_rule_holds(rule):
+    broken = [result for result in run_examples(rule, FILES[rule.id]) if not result.holds]
+    assert broken == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_turning_a_rule_upside_down_turns_its_examples_red(rule):
+    upside_down = replace(rule, check=Not(rule.check))
+    wrong = {result.wanted for result in run_examples(upside_down, FILES[rule.id]) if not result.holds}
+    assert {Outcome.PASS, Outcome.FAIL} <= wrong
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_rule_file_follows_its_json_schema(rule):
+    text = FILES[rule.id].read_text(encoding="utf-8").split("\n---\n", 1)[0]
+    jsonschema.validate(yamltext.load(text), schema.rule_schema())
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_rule_tells_what_to_do_in_safe_words(rule):
+    assert rule.remedy.steps
+    assert rule.why.endswith(".")
+    assert rule.title[0].isupper() or rule.title.startswith(("cloud-init", "sshd", "waagent", "fstab", "hv_"))
+    assert all(reference.startswith("https://") for reference in rule.references)
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", rule.id)
+
+
+def test_a_rule_without_a_failing_example_is_reported(tmp_path):
+    path = FILES["linux-ssh-host-keys-removed"]
+    first, second = path.read_text(encoding="utf-8").split("\n---\n", 1)
+    examples = "\n".join(line for line in second.splitlines() if "outcome: fail" not in line)
+    copy = tmp_path / path.name
+    copy.write_text(f"{first}\n---\n{examples.replace('keys left behind', 'gone')}\n    outcome: pass\n", encoding="utf-8")
+    rule = next(rule for rule in RULES if rule.id == path.stem)
+    assert any("an example that is fail" in result.wanted for result in run_examples(rule, copy))
+
+
+def test_every_error_rule_has_a_disk_image_on_which_it_fails():
+    failing = {rule_id for recipe in build.recipes().values() for rule_id in recipe["expect"].get("fail", [])}
+    assert [rule.id for rule in RULES if rule.severity is Severity.ERROR and rule.id not in failing] == []
+
+
+def test_every_probe_matcher_and_remedy_is_used_by_a_rule():
+    leaves = [leaf for found in LEAVES.values() for leaf in found]
+    assert {probe.name for probe in PROBES} - {leaf.probe.name for leaf in leaves} == set()
+    assert set(MATCHERS) - {leaf.matcher for leaf in leaves} == set()
+    assert {each.kind for each in cures.REMEDIES} - {rule.remedy.kind for rule in RULES} == set()
+
+
+def test_every_defect_that_is_reported_is_asked_for_by_exactly_one_rule():
+    sources = "".join(path.read_text(encoding="utf-8") for path in Path("vhdprep").rglob("*.py") if path.name not in ("selftest.py",))
+    reported = set(re.findall(r'Defect\(\s*"([a-z0-9-]+)"', sources)) | {"trailing-bytes", "footer-cut"}
+    checks = [leaf for rule in RULES for leaf in Parser.leaves(rule.check) if "kinds" in leaf.params]
+    asked = sorted(kind for leaf in checks for kind in leaf.params["kinds"])
+    assert asked == sorted(reported)
+
+
+def test_the_vocabulary_serves_several_rules_a_probe():
+    """One probe a rule would be code in disguise; on average a probe serves at least three rules."""
+    used = {probe.name: sum(any(leaf.probe is probe for leaf in found) for found in LEAVES.values()) for probe in PROBES}
+    assert sum(used.values()) / len(PROBES) >= 3
+
+
+def test_generated_files_are_in_step():
+    assert json.loads((builtin_rules_dir() / "schema.json").read_text(encoding="utf-8")) == schema.rule_schema()
+    assert schema.vocabulary() in (builtin_rules_dir() / "README.md").read_text(encoding="utf-8")

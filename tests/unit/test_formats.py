@@ -1,0 +1,309 @@
+"""Small parsers: each reads as the program it stands for does."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fixtures import content
+from tests.unit.memory import guest
+from vhdprep.errors import Unreadable
+from vhdprep.guest import cloudconfig, network, packages, ssh
+from vhdprep.guest.formats import cpio, fstab, grub, keyvalue, passwd, pe, yamltext
+from vhdprep.model import ABSENT
+
+
+def values(settings):
+    return {key: setting.value for key, setting in settings.items()}
+
+
+def test_waagent_conf_is_read_as_the_agent_reads_it():
+    text = '#Provisioning.Agent=no\nA=1 # comment\nA="2"\nB = y\nC=None\nD=a=b\nno equals\n  # E=1\n'
+    assert values(keyvalue.agent(text)) == {"A": "2", "B": "y", "D": "a=b", "# E": "1"}
+    assert keyvalue.agent(text)["A"].line == 3
+
+
+def test_every_waagent_conf_of_the_distributions_parses(data):
+    folder = data("linux/WALinuxAgent/config/waagent.conf").parent
+    paths = sorted(folder.rglob("waagent.conf"))
+    assert len(paths) >= 17
+    for path in paths:
+        found = values(keyvalue.agent(path.read_text(encoding="utf-8")))
+        assert "Provisioning.Agent" in found or "Provisioning.Enabled" in found
+        assert not any("#" in value or '"' in value for value in found.values())
+
+
+def test_os_release_is_read_as_shell_does():
+    text = "NAME=\"A B\"\nID='x'\nVERSION_ID=12 # no\n# C=1\nBROKEN=\"x\nE=\n"
+    assert values(keyvalue.shell(text)) == {"NAME": "A B", "ID": "x", "VERSION_ID": "12", "BROKEN": "x", "E": ""}
+
+
+def test_units_keep_every_value_and_join_lines():
+    found = keyvalue.ini("[Unit]\nWants=a\nWants=b \\\n  c\n; x\n[Service]\nExecStart=/x\n")
+    assert [each.value for each in found["Unit.Wants"]] == ["a", "b    c"] or [each.value.split() for each in found["Unit.Wants"]] == [["a"], ["b", "c"]]
+    assert found["Service.ExecStart"][0].value == "/x"
+
+
+def test_fstab_fields_are_unescaped_and_judged():
+    entries = fstab.parse("# x\nUUID=\"1\" / ext4\n/dev/sda2 /my\\040disk ext4 nofail 0 0\nnas:/x /n nfs rw\n//h/s /c cifs\ntmpfs /tmp tmpfs\n/a /b none bind\nonly\n")
+    assert [(each.spec, each.point, each.is_volatile, each.needs_disk, each.may_be_missing) for each in entries] == [
+        ("UUID=1", "/", False, True, False),
+        ("/dev/sda2", "/my disk", True, True, True),
+        ("nas:/x", "/n", False, False, False),
+        ("//h/s", "/c", False, False, False),
+        ("tmpfs", "/tmp", False, False, False),
+        ("/a", "/b", False, False, False),
+    ]
+    assert entries[1].line == 3
+
+
+@pytest.mark.parametrize(
+    ("field", "state"),
+    [("*", "locked"), ("!", "locked"), ("!!", "locked"), ("!$6$x", "locked"), ("*LOCK*", "locked"), ("x", "locked"), ("", "empty"),
+     ("$6$salt$hash", "usable"), ("$y$j9T$x", "usable"), ("abXYdes", "usable")],
+)  # fmt: skip
+def test_the_password_field_of_shadow(field, state):
+    (account,) = passwd.parse("root:x:0:0:root:/root:/bin/bash", f"root:{field}:19000:0:99999:7:::")
+    assert (account.password_state, account.place) == (state, "/etc/shadow:1")
+
+
+def test_a_hash_in_passwd_itself_counts():
+    (account,) = passwd.parse("old:$1$x$y:5:5::/h:", None)
+    assert (account.password_state, account.place, account.shell) == ("usable", "/etc/passwd:1", "/bin/sh")
+
+
+def test_accounts_that_are_no_accounts_are_ignored():
+    assert passwd.parse("+::::::\nshort:x:1\nbad:x:abc:1::/:/bin/sh\n", "") == ()
+
+
+GRUB = """
+set default="0"
+if [ "${next_entry}" ] ; then set default="${next_entry}"
+menuentry 'One' $menuentry_id_option 'id-1' {
+  search --no-floppy --fs-uuid --set=root AAAA-BBBB
+  linux /vmlinuz-1 root=UUID=1 ro "quoted arg"
+  initrd /microcode.img /initrd-1
+}
+submenu 'More' --id 'sub' {
+  menuentry 'Two' --id 'id-2' { 
+    linux16 /vmlinuz-2
+  }
+  menuentry 'Three' --id 'id-3' {
+    linux /vmlinuz-3
+  }
+}
+function f {
+  set x=y
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("default", "environment", "kernel"),
+    [
+        ("0", {}, "/vmlinuz-1"),
+        ("id-1", {}, "/vmlinuz-1"),
+        ("One", {}, "/vmlinuz-1"),
+        ("1", {}, "/vmlinuz-2"),
+        ("1>1", {}, "/vmlinuz-3"),
+        ("sub>id-3", {}, "/vmlinuz-3"),
+        ("More>Three", {}, "/vmlinuz-3"),
+        ("${saved_entry}", {"saved_entry": "sub>id-3"}, "/vmlinuz-3"),
+        ("${saved_entry}", {}, "/vmlinuz-1"),
+        ("0", {"next_entry": "sub>id-2"}, "/vmlinuz-2"),
+        ("no such entry", {}, "/vmlinuz-1"),
+        ("99", {}, "/vmlinuz-1"),
+    ],
+)
+def test_the_default_entry_of_grub(default, environment, kernel):
+    config = grub.parse(GRUB.replace('set default="0"', f'set default="{default}"'))
+    assert grub.choose(config, environment).kernel == kernel
+
+
+def test_a_grub_entry_has_its_arguments_and_initramfs():
+    entry = grub.choose(grub.parse(GRUB), {})
+    assert (entry.title, entry.id, entry.initrds, entry.search) == ("One", "id-1", ("/microcode.img", "/initrd-1"), "AAAA-BBBB")
+    assert entry.options == "root=UUID=1 ro quoted arg"
+
+
+def test_real_grub_files_have_a_default_entry(data):
+    import tarfile
+
+    with tarfile.open(data("linux/grubby-test.tar")) as archive:
+        texts = [archive.extractfile(each).read().decode() for each in archive.getmembers() if each.isfile() and "/grub2." in f"/{each.name.rpartition('/')[2]}"]
+    found = [grub.choose(grub.parse(text), {}) for text in texts]
+    assert len(found) > 5
+    assert sum(entry is not None and entry.kernel is not None for entry in found) >= len(found) - 3
+
+
+def test_bls_entries_sort_like_rpm_versions():
+    names = ["m-5.14.0-9.el9", "m-5.14.0-70.el9", "m-0-rescue", "m-5.14.0-70.1.el9"]
+    assert grub.sort_bls(names) == ["m-5.14.0-70.1.el9", "m-5.14.0-70.el9", "m-5.14.0-9.el9", "m-0-rescue"]
+    entry = grub.bls_entry("title T\nlinux /vmlinuz\ninitrd /a $tuned_initrd\noptions $kernelopts quiet\n", {"kernelopts": "root=UUID=1"})
+    assert (entry.kernel, entry.initrds, entry.options) == ("/vmlinuz", ("/a",), "root=UUID=1 quiet")
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "xz", "bzip2", "zstd", "lz4"])
+@pytest.mark.parametrize("microcode", [False, True])
+def test_names_in_an_initramfs_of_every_compression(compression, microcode):
+    data = content.initramfs(["a/hv_vmbus.ko", "b/x.ko.xz"], compression, microcode=microcode)
+    chunks = (data[at : at + 100] for at in range(0, len(data), 100))
+    early = ["kernel/x86/microcode/GenuineIntel.bin"] if microcode else []
+    assert list(cpio.names(chunks, "initrd")) == [*early, "a/hv_vmbus.ko", "b/x.ko.xz"]
+
+
+def test_reading_an_initramfs_stops_when_the_name_was_seen():
+    asked = []
+
+    def chunks():
+        data = content.initramfs([f"m{number}.ko" for number in range(5000)], "none", microcode=False)
+        for at in range(0, len(data), 4096):
+            asked.append(at)
+            yield data[at : at + 4096]
+
+    assert next(cpio.names(chunks(), "initrd")) == "m0.ko"
+    assert len(asked) < 5
+
+
+@pytest.mark.parametrize("data", [b"\x1f\x8b\x08garbage", b"\xfd7zXZ\x00bad", b"BZhbad", b"\x28\xb5\x2f\xfdbad", b"nonsense", b"070701short"])
+def test_a_broken_initramfs_is_unreadable_not_empty(data):
+    with pytest.raises(Unreadable):
+        list(cpio.names(iter([data]), "initrd"))
+
+
+def test_a_decompression_bomb_is_stopped(monkeypatch):
+    monkeypatch.setattr(cpio, "MAX_UNPACKED", 100_000)
+    data = content.initramfs(["a"], "gzip", microcode=False)
+    import zlib
+
+    bomb = zlib.compress(b"070701" + b"0" * 104 + bytes(10_000_000), wbits=31)
+    assert len(data) < len(bomb) < 20_000
+    with pytest.raises(Unreadable):
+        list(cpio.names(iter([bomb]), "initrd"))
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_as_initramfs_end_in_names_or_unreadable(data):
+    try:
+        list(cpio.names(iter([data]), "initrd"))
+    except Unreadable as error:
+        assert str(error).startswith("initrd")
+
+
+def test_yaml_knows_lines_and_refuses_duplicates_and_bombs():
+    found = yamltext.load("a: 1\nb:\n  c: yes\n  d: [x, 010, null]\n")
+    assert found == {"a": 1, "b": {"c": True, "d": ["x", 8, None]}}
+    assert found["b"].lines == {"c": 3, "d": 4}
+    with pytest.raises(yamltext.YamlError, match="twice") as caught:
+        yamltext.load("a: 1\na: 2\n")
+    assert caught.value.line == 2
+    bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 10)}]\n" for n in range(8))
+    with pytest.raises(yamltext.YamlError, match="expands"):
+        yamltext.load(bomb)
+    with pytest.raises(yamltext.YamlError):
+        yamltext.load("[" * 5000)
+
+
+def test_layered_yaml_lets_the_last_file_win_and_lists_replace():
+    files = {
+        "/etc/cloud/cloud.cfg": "datasource_list: [NoCloud, Azure]\nusers: [default, {name: bob}]\nkeep: 1\n",
+        "/etc/cloud/cloud.cfg.d/10.cfg": "datasource_list: [Ec2]\n",
+        "/etc/cloud/cloud.cfg.d/20.cfg": "broken: [\n",
+        "/etc/cloud/cloud.cfg.d/90.cfg": "datasource_list: [ Azure ]\ndatasource: {Azure: {apply_network_config: no}}\n",
+        "/etc/cloud/cloud.cfg.d/99.txt": "datasource_list: [None]\n",
+    }
+    patterns = ("/etc/cloud/cloud.cfg", "/etc/cloud/cloud.cfg.d/*.cfg")
+    here = guest(files)
+    assert cloudconfig.look_up(here, patterns, "datasource_list") == (("Azure",), "/etc/cloud/cloud.cfg.d/90.cfg:1")
+    assert cloudconfig.look_up(here, patterns, "datasource.Azure.apply_network_config") == (False, "/etc/cloud/cloud.cfg.d/90.cfg:2")
+    assert cloudconfig.look_up(here, patterns, "users")[0] == ("default", "bob")
+    assert cloudconfig.look_up(here, patterns, "nothing")[0] is ABSENT
+    assert [layer.path for layer in cloudconfig.layers(here, patterns) if layer.problem] == ["/etc/cloud/cloud.cfg.d/20.cfg"]
+
+
+def test_sshd_takes_the_first_value_and_expands_include_in_place():
+    files = {
+        "/etc/ssh/sshd_config": "Include sshd_config.d/*.conf\nClientAliveInterval=3m\nPermitRootLogin no\nMatch User x\nX11Forwarding yes\nMatch all\nPort 22\n",
+        "/etc/ssh/sshd_config.d/10-a.conf": 'clientaliveinterval "120"\nMatch User y\nPort 99\n',
+        "/etc/ssh/sshd_config.d/20-b.conf": "ClientAliveInterval 60\n",
+    }
+    found = ssh.options(guest(files))
+    assert found["clientaliveinterval"] == ("120", "/etc/ssh/sshd_config.d/10-a.conf:1")
+    assert found["permitrootlogin"][0] == "no"
+    assert "x11forwarding" not in found
+    assert found["port"] == ("22", "/etc/ssh/sshd_config:7")
+
+
+def test_an_include_that_includes_itself_ends():
+    with pytest.raises(Unreadable, match="nested"):
+        ssh.options(guest({"/etc/ssh/sshd_config": "Include sshd_config\n"}))
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("180", 180), ("3m", 180), ("1h30m", 5400), ("0", 0), ("", None), ("abc", None), ("1x", None)])
+def test_times_of_sshd(text, seconds):
+    assert ssh.seconds(text) == seconds
+
+
+def test_dpkg_lists_only_what_is_installed():
+    status = "Package: a\nStatus: install ok installed\nPriority: x\nVersion: 1:2.0-1\nDescription: x\n Version: fake\n\nPackage: b\nStatus: deinstall ok config-files\nVersion: 1\n\nPackage: c\nStatus: hold ok installed\nVersion: 3\n"
+    assert packages.installed(guest({"/var/lib/dpkg/status": status})) == {"a": "1:2.0-1", "c": "3"}
+
+
+def test_a_package_database_that_is_not_read_makes_the_answer_unknown():
+    with pytest.raises(Unreadable, match="rpm"):
+        packages.installed(guest({"/var/lib/rpm/rpmdb.sqlite": "x"}))
+    with pytest.raises(Unreadable, match="no package database"):
+        packages.installed(guest({}))
+
+
+def test_network_profiles_of_every_stack():
+    files = {
+        "/etc/network/interfaces": "source interfaces.d/*\nauto lo\niface lo inet loopback\niface eth0 inet dhcp\n  hwaddress ether 00:11:22:33:44:55\n",
+        "/etc/network/interfaces.d/x": "iface eth1 inet static\n  address 10.0.0.5\n",
+        "/etc/systemd/network/a.network": "[Match]\nName=en*\nMACAddress=aa:bb:cc:dd:ee:ff\n[Network]\nDHCP=yes\n",
+        "/etc/netplan/50.yaml": "network:\n  ethernets:\n    eth0: {dhcp4: true, match: {macaddress: '01:02:03:04:05:06'}}\n    eth1: {addresses: [10.1.1.1/24]}\n",
+        "/etc/NetworkManager/system-connections/w.nmconnection": "[connection]\ntype=ethernet\n[ipv4]\nmethod=manual\n",
+        "/etc/sysconfig/network-scripts/ifcfg-eth0": "DEVICE=eth0\nBOOTPROTO=dhcp\nONBOOT=yes\nHWADDR=00:00:00:00:00:01\n",
+        "/etc/sysconfig/network/ifcfg-eth1": "BOOTPROTO='dhcp4'\nSTARTMODE='auto'\n",
+    }
+    found = {(each.stack, each.interface, each.method, each.mac) for each in network.profiles(guest(files))}
+    assert found == {
+        ("ifupdown", "eth0", "dhcp", "00:11:22:33:44:55"),
+        ("ifupdown", "eth1", "static", None),
+        ("networkd", "en*", "dhcp", "aa:bb:cc:dd:ee:ff"),
+        ("netplan", "eth0", "dhcp", "01:02:03:04:05:06"),
+        ("netplan", "eth1", "static", None),
+        ("NetworkManager", "*", "static", None),
+        ("ifcfg", "eth0", "dhcp", "00:00:00:00:00:01"),
+        ("ifcfg", "eth1", "dhcp", None),
+    }
+
+
+def test_an_efi_program_is_known_by_its_headers():
+    found = pe.parse(content.efi("aarch64", signed=False, sections=[".text", ".sbat"]))
+    assert (found.machine, found.is_signed, found.sections) == ("aarch64", False, (".text", ".sbat"))
+    assert pe.parse(content.efi("x86_64", signed=True, sections=[])).is_signed
+    assert pe.parse(b"MZ") is None
+    assert pe.parse(b"\x7fELF" + bytes(100)) is None
+
+
+@given(st.text(max_size=300))
+def test_no_text_breaks_a_parser(text):
+    keyvalue.shell(text)
+    keyvalue.agent(text)
+    keyvalue.ini(text)
+    fstab.parse(text)
+    passwd.parse(text, text)
+    grub.choose(grub.parse(text), grub.environment(text))
+    grub.bls_entry(text, {})
+    try:
+        yamltext.load(text)
+    except yamltext.YamlError as error:
+        assert error.line >= 1
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_break_the_pe_parser(data):
+    pe.parse(data)
+    pe.parse(b"MZ" + data)

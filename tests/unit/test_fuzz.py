@@ -1,0 +1,89 @@
+"""Hostile bytes in footers, headers, block tables, MBR and GPT: never a traceback, a hang, or much memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+from contextlib import suppress
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fixtures import vhdfile
+from tests.unit.test_tables import SECTOR, Bytes, boot_record, gpt_disk
+from vhdprep.check import check, inspect
+from vhdprep.disk.native import NativeDisk
+from vhdprep.errors import VhdprepError
+from vhdprep.model import Verdict
+from vhdprep.ruleset.load import load_rules
+
+RULES = load_rules()
+MIB = 1024 * 1024
+BOUNDED = settings(max_examples=150, deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+wounds = st.lists(st.tuples(st.integers(0, 4095), st.binary(min_size=1, max_size=12)), max_size=6)
+
+
+def sound_dynamic(tmp_path):
+    raw, path = tmp_path / "disk.raw", tmp_path / "disk.vhd"
+    raw.write_bytes(bytes(gpt_disk().data))
+    vhdfile.write(raw, path, kind="dynamic")
+    data = path.read_bytes()
+    path.unlink()
+    return data
+
+
+def judge(path):
+    """The program's whole path; any error outside our own tree fails the test."""
+    tracemalloc.start()
+    try:
+        report = check(path, RULES)
+        inspect(path)
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert report.verdict in (Verdict.NOT_READY, Verdict.INCONCLUSIVE)
+    assert [finding.traceback for finding in report.findings if finding.traceback] == []
+    assert peak < 200 * MIB
+
+
+@BOUNDED
+@given(wounds=wounds, cut=st.integers(0, 3 * MIB))
+def test_a_wounded_dynamic_vhd_is_judged_not_feared(tmp_path, wounds, cut):
+    data = bytearray(sound_dynamic(tmp_path))
+    for at, bits in wounds:
+        data[at : at + len(bits)] = bits
+    path = tmp_path / "wounded.vhd"
+    path.write_bytes(data[: len(data) - cut] if cut < len(data) else b"")
+    judge(path)
+
+
+@BOUNDED
+@given(footer=st.binary(max_size=600), body=st.binary(max_size=3000))
+def test_any_bytes_with_a_cookie_are_judged(tmp_path, footer, body):
+    path = tmp_path / "any.vhd"
+    path.write_bytes(body + b"conectix" + footer)
+    judge(path)
+
+
+@BOUNDED
+@given(wounds=st.lists(st.tuples(st.integers(0, 20 * SECTOR), st.binary(min_size=1, max_size=16)), min_size=1, max_size=8), tail=st.booleans())
+def test_a_wounded_gpt_never_breaks_the_reader(wounds, tail):
+    disk = gpt_disk(((2048, 2100), (2101, 3000)))
+    for at, bits in wounds:
+        place = disk.size - 1 - at if tail else at
+        disk.data[place : place + len(bits)] = bits
+    disk.data = disk.data[: disk.size]
+    with suppress(VhdprepError):
+        opened = NativeDisk(disk)
+        assert len(opened.volumes) <= 128
+
+
+@BOUNDED
+@given(entries=st.lists(st.tuples(st.sampled_from([0, 0x80]), st.sampled_from([0x83, 5, 0xF, 0xEE, 7]), st.integers(0, 5000), st.integers(0, 2**32 - 1)),
+                        max_size=4), second=st.binary(min_size=64, max_size=64))  # fmt: skip
+def test_any_mbr_ends(entries, second):
+    disk = Bytes()
+    disk.put(0, boot_record(*entries))
+    for sector in (100, 1000, 2000):
+        disk.put(sector, bytes(446) + second + b"\x55\xaa")
+    with suppress(VhdprepError):
+        assert len(NativeDisk(disk).volumes) <= 140
