@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -42,8 +41,8 @@ def check(path: Path, rules: tuple[Rule, ...], *, target: Target = Target.GENERA
         findings = evaluate(rules, image)
         report = _report(image, backend, clock)
     verdict = judge(findings, report.gaps)
-    judged = replace(report, findings=findings, verdict=verdict, ruleset_digest=digest(rules), ruleset_size=len(rules))
-    return replace(judged, seconds=clock.seconds())
+    judged = report._replace(findings=findings, verdict=verdict, ruleset_digest=digest(rules), ruleset_size=len(rules))
+    return judged._replace(seconds=clock.seconds())
 
 
 def inspect(path: Path, *, backend: str = "native", container_only: bool = False) -> Report:
@@ -67,7 +66,7 @@ def open_image(path: Path, *, target: Target, backend: str = "native") -> Iterat
     with ExitStack() as stack:
         disk, reason = _enter(stack, reader.open_disk(path, container))
         if disk is not None and container.virtual_size is None:
-            container = replace(container, virtual_size=disk.size)
+            container = container._replace(virtual_size=disk.size)
         guest, no_guest = _find_guest(disk, reason)
         yield Image((ImageDisk("os", container, disk, reason),), guest, no_guest, target)
 

@@ -1,13 +1,14 @@
 """The words every package shares: what was read, what was concluded.
 
-Frozen data only. Nothing here reads an image, knows a rule file, or prints.
+Immutable data only (named tuples: a dataclass costs a millisecond of start-up each). Nothing here reads an
+image, knows a rule file, or prints.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,8 +80,7 @@ class Target(StrEnum):
     COMMUNITY_GALLERY = "community-gallery"
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """What a probe saw, with its evidence."""
 
     value: Value
@@ -96,8 +96,7 @@ class Observation:
         return cls(tuple(part.where for part in parts), where, parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Defect:
+class Defect(NamedTuple):
     """Something wrong with a container or a partition table, found while reading it."""
 
     kind: str
@@ -108,8 +107,7 @@ class Defect:
     """One sentence with the numbers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(NamedTuple):
     """The file as a container format. Sizes in bytes."""
 
     path: str
@@ -126,13 +124,12 @@ class Container:
     """The footer's creator application as written, four characters."""
     parent: str | None
     """Differencing only: the parent's file name as the child states it."""
-    fields: Mapping[str, str | int] = field(default_factory=dict)
+    fields: Mapping[str, str | int] = MappingProxyType({})
     """Every field of the footer and header: ``footer:cookie`` …, ``header:block_size`` …."""
     defects: tuple[Defect, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
+class Volume(NamedTuple):
     """A span of storage that may hold a file system."""
 
     id: str
@@ -163,8 +160,7 @@ class Volume:
     """Not being read leaves a gap: it may hold files."""
 
 
-@dataclass(frozen=True, slots=True)
-class GuestFacts:
+class GuestFacts(NamedTuple):
     """What the installed operating system is."""
 
     os: str
@@ -189,8 +185,7 @@ class GuestFacts:
         return max(self.generations, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What one rule concluded about one image; also when all is well."""
 
     rule_id: str
@@ -209,8 +204,7 @@ class Finding:
     """Only when the rule crashed: a bug in this program."""
 
 
-@dataclass(frozen=True, slots=True)
-class DiskReport:
+class DiskReport(NamedTuple):
     """One disk of the image as it was read."""
 
     role: Literal["os", "data"]
@@ -219,8 +213,7 @@ class DiskReport:
     volumes: tuple[Volume, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """Everything that one run of ``check`` or ``inspect`` has to say."""
 
     target: Target
@@ -238,7 +231,7 @@ class Report:
     backend: str
     tool_version: str
 
-    def count(self, outcome: Outcome) -> int:
+    def how_many(self, outcome: Outcome) -> int:
         """How many findings have this outcome."""
         return sum(finding.outcome is outcome for finding in self.findings)
 

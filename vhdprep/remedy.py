@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import ClassVar
+from typing import NamedTuple
 
 
 class Disposition(StrEnum):
@@ -15,11 +14,9 @@ class Disposition(StrEnum):
     MANUAL = "manual"
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveFiles:
+class RemoveFiles(NamedTuple):
     """Delete every path that matches; a path that is already gone is no error."""
 
-    kind: ClassVar[str] = "remove_files"
     patterns: tuple[str, ...]
     disposition: Disposition = Disposition.SAFE
 
@@ -29,11 +26,9 @@ class RemoveFiles:
         return (f"In the guest, as root: rm -rf {' '.join(self.patterns)}",)
 
 
-@dataclass(frozen=True, slots=True)
-class TruncateFiles:
+class TruncateFiles(NamedTuple):
     """Empty every file that matches, keeping its owner and mode."""
 
-    kind: ClassVar[str] = "truncate_files"
     patterns: tuple[str, ...]
     disposition: Disposition = Disposition.SAFE
 
@@ -43,11 +38,9 @@ class TruncateFiles:
         return (f"In the guest, as root: truncate -s 0 {' '.join(self.patterns)}",)
 
 
-@dataclass(frozen=True, slots=True)
-class WriteFile:
+class WriteFile(NamedTuple):
     """Write a whole small file."""
 
-    kind: ClassVar[str] = "write_file"
     path: str
     text: str
     disposition: Disposition = Disposition.SAFE
@@ -58,11 +51,9 @@ class WriteFile:
         return (f"In the guest, write {self.path} with this content:", *(f"  {line}" for line in self.text.rstrip().splitlines()))
 
 
-@dataclass(frozen=True, slots=True)
-class SetConfigValue:
+class SetConfigValue(NamedTuple):
     """Set one key of a configuration file, keeping everything else."""
 
-    kind: ClassVar[str] = "set_config_value"
     path: str
     key: str
     value: str
@@ -74,11 +65,9 @@ class SetConfigValue:
         return (f"In the guest, set in {self.path}: {self.key}={self.value}",)
 
 
-@dataclass(frozen=True, slots=True)
-class EnableSystemdUnit:
+class EnableSystemdUnit(NamedTuple):
     """Enable the first of the units that is installed."""
 
-    kind: ClassVar[str] = "enable_systemd_unit"
     first_present: tuple[str, ...]
     disposition: Disposition = Disposition.SAFE
 
@@ -89,11 +78,9 @@ class EnableSystemdUnit:
         return (f"In the guest, as root: {names}",)
 
 
-@dataclass(frozen=True, slots=True)
-class LockPassword:
+class LockPassword(NamedTuple):
     """Make the password of an account unusable."""
 
-    kind: ClassVar[str] = "lock_password"
     account: str
     disposition: Disposition = Disposition.SAFE
 
@@ -103,11 +90,9 @@ class LockPassword:
         return (f"In the guest, as root: usermod -p '*' {self.account}",)
 
 
-@dataclass(frozen=True, slots=True)
-class ConvertVhd:
+class ConvertVhd(NamedTuple):
     """Write the disk as a fixed VHD of a whole number of MiB."""
 
-    kind: ClassVar[str] = "convert_vhd"
     source: str
     """qemu-img's name of the format the image is in."""
     disposition: Disposition = Disposition.SAFE
@@ -126,22 +111,33 @@ class ConvertVhd:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Manual:
+class Manual(NamedTuple):
     """Nothing that a program can do safely: steps for a person."""
 
-    kind: ClassVar[str] = "manual"
     steps: tuple[str, ...]
     disposition: Disposition = Disposition.MANUAL
 
 
 Remedy = RemoveFiles | TruncateFiles | WriteFile | SetConfigValue | EnableSystemdUnit | LockPassword | ConvertVhd | Manual
 
-REMEDIES: tuple[type[Remedy], ...] = (
-    RemoveFiles, TruncateFiles, WriteFile, SetConfigValue, EnableSystemdUnit, LockPassword, ConvertVhd, Manual,
-)  # fmt: skip
+REMEDIES: dict[str, type[Remedy]] = {
+    "remove_files": RemoveFiles,
+    "truncate_files": TruncateFiles,
+    "write_file": WriteFile,
+    "set_config_value": SetConfigValue,
+    "enable_systemd_unit": EnableSystemdUnit,
+    "lock_password": LockPassword,
+    "convert_vhd": ConvertVhd,
+    "manual": Manual,
+}
+"""The word rules use → the cure."""
+
+
+def kind(remedy: Remedy) -> str:
+    """The word rules use for this cure."""
+    return next(name for name, each in REMEDIES.items() if isinstance(remedy, each))
 
 
 def parameters(remedy: type[Remedy] | Remedy) -> dict[str, bool]:
     """Parameter → whether it takes a list, in the order of declaration."""
-    return {each.name: "tuple" in str(each.type) for each in fields(remedy) if each.name != "disposition"}
+    return {name: "tuple" in str(remedy.__annotations__[name]) for name in remedy._fields if name != "disposition"}

@@ -233,14 +233,12 @@ def test_a_broken_block_table_is_a_named_finding_and_the_rest_is_read(image, tmp
 
 
 def test_control_characters_of_the_guest_do_not_reach_the_terminal(tmp_path, rules):
-    from dataclasses import replace
-
     from vhdprep.check import check
 
     report = check(build.build("debian-12-used"), rules)
-    evil = replace(report.guest, product="Evil\x1b[2J\u202e\u2028", hostname="h\x07")
+    evil = report.guest._replace(product="Evil\x1b[2J\u202e\u2028", hostname="h\x07")
     for name in ("text", "json"):
-        page = load_reporter(name).render(replace(report, guest=evil), verbose=True)
+        page = load_reporter(name).render(report._replace(guest=evil), verbose=True)
         assert not {"\x1b", "\x07", "\u202e", "\u2028"} & set(page)
 
 

@@ -27,13 +27,15 @@ def test_a_fixture_gives_exactly_what_its_recipe_expects(name, rules):
         assert all(part in gap for part, gap in zip(expect["gaps"], report.gaps, strict=True))
     if expect["verdict"] == "ready":
         assert report.gaps == ()
-        assert report.count(Outcome.UNKNOWN) == 0
+        assert report.how_many(Outcome.UNKNOWN) == 0
 
 
 def test_fixed_and_dynamic_give_the_same_findings_but_for_the_container(rules):
     fixed, dynamic = (check(build.build(f"debian-12-{kind}"), rules) for kind in ("generalized", "dynamic"))
     differing = {
-        one.rule_id for one, other in zip(fixed.findings, dynamic.findings, strict=True) if (one.outcome, one.observations) != (other.outcome, other.observations)
+        one.rule_id
+        for one, other in zip(fixed.findings, dynamic.findings, strict=True)
+        if (one.outcome, one.observations) != (other.outcome, other.observations)
     }
     assert all(rule_id.startswith("vhd-") for rule_id in differing)
     assert fixed.guest == dynamic.guest

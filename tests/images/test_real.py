@@ -58,7 +58,13 @@ def test_every_leftover_of_the_used_machine_is_named_with_its_path(judged, facts
         kind: paths
         for kind, listed in facts["used"]["leftovers"].items()
         if kind not in HARMLESS
-        and (paths := [path for path in set(listed) - HARMLESS_PATHS if not any(f"/{path}" == place or f"/{path}".startswith(f"{place}/") for place in places)])
+        and (
+            paths := [
+                path
+                for path in set(listed) - HARMLESS_PATHS
+                if not any(f"/{path}" == place or f"/{path}".startswith(f"{place}/") for place in places)
+            ]
+        )
     }
     assert report.verdict is Verdict.NOT_READY
     assert missed == {}
@@ -75,7 +81,7 @@ def test_every_usable_password_is_named_without_its_hash(judged, facts):
 def test_the_generalized_machine_is_ready(judged):
     report = judged("generalized", "fixed")
     assert failed(report, Severity.ERROR) == set()
-    assert (report.verdict, report.gaps, report.count(Outcome.UNKNOWN)) == (Verdict.READY, (), 0)
+    assert (report.verdict, report.gaps, report.how_many(Outcome.UNKNOWN)) == (Verdict.READY, (), 0)
     assert len(failed(report)) <= 3
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 from fixtures import build
+from fixtures.docs import compiled_rules
 from vhdprep import remedy as cures
 from vhdprep.guest.formats import yamltext
 from vhdprep.model import Outcome, Severity
 from vhdprep.probes import PROBES
-from vhdprep.ruleset import schema
+from vhdprep.ruleset import compiled, schema
 from vhdprep.ruleset.load import builtin_rules_dir, load_rules, rule_files
 from vhdprep.ruleset.matchers import MATCHERS
 from vhdprep.ruleset.parse import Parser
@@ -35,7 +35,7 @@ def test_every_example_of_a_rule_holds(rule):
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_turning_a_rule_upside_down_turns_its_examples_red(rule):
-    upside_down = replace(rule, check=Not(rule.check))
+    upside_down = rule._replace(check=Not(rule.check))
     wrong = {result.wanted for result in run_examples(upside_down, FILES[rule.id]) if not result.holds}
     assert {Outcome.PASS, Outcome.FAIL} <= wrong
 
@@ -74,7 +74,7 @@ def test_every_probe_matcher_and_remedy_is_used_by_a_rule():
     leaves = [leaf for found in LEAVES.values() for leaf in found]
     assert {probe.name for probe in PROBES} - {leaf.probe.name for leaf in leaves} == set()
     assert set(MATCHERS) - {leaf.matcher for leaf in leaves} == set()
-    assert {each.kind for each in cures.REMEDIES} - {rule.remedy.kind for rule in RULES} == set()
+    assert set(cures.REMEDIES) - {cures.kind(rule.remedy) for rule in RULES} == set()
 
 
 def test_every_defect_that_is_reported_is_asked_for_by_exactly_one_rule():
@@ -93,4 +93,5 @@ def test_the_vocabulary_serves_several_rules_a_probe():
 
 def test_generated_files_are_in_step():
     assert json.loads((builtin_rules_dir() / "schema.json").read_text(encoding="utf-8")) == schema.rule_schema()
+    assert (builtin_rules_dir() / compiled.NAME).read_text(encoding="utf-8") == compiled_rules()
     assert schema.vocabulary() in (builtin_rules_dir() / "README.md").read_text(encoding="utf-8")

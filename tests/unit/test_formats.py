@@ -35,18 +35,23 @@ def test_every_waagent_conf_of_the_distributions_parses(data):
 
 
 def test_os_release_is_read_as_shell_does():
-    text = "NAME=\"A B\"\nID='x'\nVERSION_ID=12 # no\n# C=1\nBROKEN=\"x\nE=\n"
+    text = 'NAME="A B"\nID=\'x\'\nVERSION_ID=12 # no\n# C=1\nBROKEN="x\nE=\n'
     assert values(keyvalue.shell(text)) == {"NAME": "A B", "ID": "x", "VERSION_ID": "12", "BROKEN": "x", "E": ""}
 
 
 def test_units_keep_every_value_and_join_lines():
     found = keyvalue.ini("[Unit]\nWants=a\nWants=b \\\n  c\n; x\n[Service]\nExecStart=/x\n")
-    assert [each.value for each in found["Unit.Wants"]] == ["a", "b    c"] or [each.value.split() for each in found["Unit.Wants"]] == [["a"], ["b", "c"]]
+    assert [each.value for each in found["Unit.Wants"]] == ["a", "b    c"] or [each.value.split() for each in found["Unit.Wants"]] == [
+        ["a"],
+        ["b", "c"],
+    ]
     assert found["Service.ExecStart"][0].value == "/x"
 
 
 def test_fstab_fields_are_unescaped_and_judged():
-    entries = fstab.parse("# x\nUUID=\"1\" / ext4\n/dev/sda2 /my\\040disk ext4 nofail 0 0\nnas:/x /n nfs rw\n//h/s /c cifs\ntmpfs /tmp tmpfs\n/a /b none bind\nonly\n")
+    entries = fstab.parse(
+        '# x\nUUID="1" / ext4\n/dev/sda2 /my\\040disk ext4 nofail 0 0\nnas:/x /n nfs rw\n//h/s /c cifs\ntmpfs /tmp tmpfs\n/a /b none bind\nonly\n'
+    )
     assert [(each.spec, each.point, each.is_volatile, each.needs_disk, each.may_be_missing) for each in entries] == [
         ("UUID=1", "/", False, True, False),
         ("/dev/sda2", "/my disk", True, True, True),
@@ -86,7 +91,7 @@ menuentry 'One' $menuentry_id_option 'id-1' {
   initrd /microcode.img /initrd-1
 }
 submenu 'More' --id 'sub' {
-  menuentry 'Two' --id 'id-2' { 
+  menuentry 'Two' --id 'id-2' {
     linux16 /vmlinuz-2
   }
   menuentry 'Three' --id 'id-3' {
@@ -131,7 +136,11 @@ def test_real_grub_files_have_a_default_entry(data):
     import tarfile
 
     with tarfile.open(data("linux/grubby-test.tar")) as archive:
-        texts = [archive.extractfile(each).read().decode() for each in archive.getmembers() if each.isfile() and "/grub2." in f"/{each.name.rpartition('/')[2]}"]
+        texts = [
+            archive.extractfile(each).read().decode()
+            for each in archive.getmembers()
+            if each.isfile() and "/grub2." in f"/{each.name.rpartition('/')[2]}"
+        ]
     found = [grub.choose(grub.parse(text), {}) for text in texts]
     assert len(found) > 5
     assert sum(entry is not None and entry.kernel is not None for entry in found) >= len(found) - 3

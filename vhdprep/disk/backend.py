@@ -6,9 +6,8 @@ Four file operations, no meaning: links, mount points, globbing and registry hiv
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from vhdprep.errors import BackendUnavailable, UsageError
 
@@ -32,8 +31,7 @@ class FileKind(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class FileStat:
+class FileStat(NamedTuple):
     """What ``lstat`` says of an entry."""
 
     kind: FileKind

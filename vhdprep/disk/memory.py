@@ -106,7 +106,7 @@ class MemoryDisk:
 
 
 def _directory() -> FileStat:
-    return FileStat(FileKind.DIRECTORY, 0, 0o755, 0, 0)
+    return FileStat(FileKind.DIRECTORY, 4096, 0o755, 0, 0)
 
 
 def _bytes(value: Any) -> bytes:

@@ -42,7 +42,7 @@ def assemble(disk: Disk) -> Guest:
     mounts = _mount(files, disk, entries, root)
     esp = next((disk.files(volume) for volume in disk.volumes if volume.type_id in _ESP_TYPES and volume.read), None)
     facts = detect.detect(files, disk, esp)
-    return Guest(facts, files, root.id, mounts, entries, tuple(disk.volumes), esp)
+    return Guest(facts, files, root.id, mounts, entries, tuple(disk.volumes), esp, {})
 
 
 def find_volume(spec: str, volumes: Sequence[Volume]) -> Volume | None:

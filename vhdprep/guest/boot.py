@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import Unreadable
 from vhdprep.guest.assemble import find_volume
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 _CONFIGS = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/boot/efi/EFI/*/grub.cfg")
 
 
-@dataclass(frozen=True, slots=True)
-class BootEntry:
+class BootEntry(NamedTuple):
     """The default entry, with every path found in the guest."""
 
     place: str
@@ -114,6 +112,8 @@ def _bls_entry(guest: Guest, config: grub.Config, environment: dict[str, str]) -
 def _locate(guest: Guest, place: str, entry: grub.Entry) -> BootEntry:
     if entry.kernel is None:
         raise Unreadable(f"{place}: the default boot entry loads no Linux kernel ({entry.title})")
+    if "$" in entry.kernel:
+        raise Unreadable(f"{place}: the default boot entry names its kernel by a variable ({entry.kernel})")
     initrds = tuple((path, _find(guest, path, entry.search)) for path in entry.initrds)
     return BootEntry(place, entry.title, entry.kernel, _find(guest, entry.kernel, entry.search), initrds, tuple(_split(entry.options)))
 

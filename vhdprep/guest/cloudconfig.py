@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vhdprep.errors import Unreadable
 from vhdprep.guest.formats import yamltext
+from vhdprep.guest.formats.plain import Lines
 from vhdprep.model import ABSENT, Value
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Layer(NamedTuple):
     """One file; ``data`` None = it does not parse to a mapping, ``problem`` says why."""
 
     path: str
-    data: yamltext.Lines | None
+    data: Lines | None
     problem: str | None
 
 
@@ -61,17 +62,17 @@ def _read(guest: Guest, path: str) -> Layer:
     except yamltext.YamlError as error:
         return Layer(path, None, f"line {error.line}: {error}")
     if data is None:
-        return Layer(path, yamltext.Lines(), None)
-    return Layer(path, data, None) if isinstance(data, yamltext.Lines) else Layer(path, None, "it is no mapping of keys to values")
+        return Layer(path, Lines(), None)
+    return Layer(path, data, None) if isinstance(data, Lines) else Layer(path, None, "it is no mapping of keys to values")
 
 
-def _descend(data: yamltext.Lines | None, keys: Sequence[str]) -> tuple[Any, int]:
+def _descend(data: Lines | None, keys: Sequence[str]) -> tuple[Any, int]:
     node: Any = data
     line = 1
     for key in keys:
-        if not isinstance(node, yamltext.Lines) or key not in node:
+        if not isinstance(node, Lines) or key not in node:
             return None, line
-        line, node = node.lines[key], node[key]
+        line, node = node.line_of(key), node[key]
     return node, line
 
 
@@ -84,6 +85,6 @@ def _value(node: Any) -> Value:
 
 
 def _item(node: Any) -> str:
-    if isinstance(node, yamltext.Lines):
+    if isinstance(node, Lines):
         return str(node.get("name", f"{{{', '.join(node)}}}"))
     return str(node)

@@ -35,6 +35,7 @@ class GuestFiles:
         self._mounts: dict[str, Files | str] = {"": root}
         self._stats: dict[str, FileStat | None] = {}
         self._resolved: dict[str, str | None] = {"/": ""}
+        self._trees: dict[str, tuple[str, ...]] = {}
 
     def mount(self, point: str, files: Files | str) -> None:
         """Put ``files`` at ``point``; a text says why what belongs there cannot be read."""
@@ -192,26 +193,36 @@ class GuestFiles:
             for directory in self._descend(base):
                 yield from self._glob(directory, rest)
         elif _MAGIC.search(part):
-            for name in fnmatch.filter(self.names(base or "/"), part):
+            for name in _matching(self.names(base or "/"), part):
                 path = f"{base}/{name}"
                 if not rest or self.is_directory(path):
                     yield from self._glob(path, rest)
         elif rest or self.lstat(f"{base}/{part}") is not None:
             yield from self._glob(f"{base}/{part}", rest)
 
-    def _descend(self, base: str) -> Iterator[str]:
+    def _descend(self, base: str) -> tuple[str, ...]:
         """``base`` and every directory below it, links not followed."""
-        pending, entered = [base], 0
-        while pending:
-            directory = pending.pop()
-            yield directory
-            entered += 1
-            if entered > MAX_MATCHES:
-                raise Unreadable(f"{base}: more than {MAX_MATCHES} directories lie below it")
-            for name in reversed(self.names(directory or "/")):
-                found = self.lstat(f"{directory}/{name}")
-                if found is not None and found.kind is FileKind.DIRECTORY:
-                    pending.append(f"{directory}/{name}")
+        if base not in self._trees:
+            found: list[str] = []
+            pending = [base]
+            while pending:
+                directory = pending.pop()
+                found.append(directory)
+                if len(found) > MAX_MATCHES:
+                    raise Unreadable(f"{base}: more than {MAX_MATCHES} directories lie below it")
+                below = [f"{directory}/{name}" for name in reversed(self.names(directory or "/"))]
+                pending += [path for path in below if (stat := self._lstat(path)) is not None and stat.kind is FileKind.DIRECTORY]
+            self._trees[base] = tuple(found)
+        return self._trees[base]
+
+
+def _matching(names: Sequence[str], pattern: str) -> Sequence[str]:
+    """Names that match; patterns of stars alone need no regular expression, whose making costs more than the match."""
+    pieces = pattern.split("*")
+    if "[" in pattern or "?" in pattern or len(pieces) > 2:
+        return fnmatch.filter(names, pattern)
+    start, end = pieces
+    return [name for name in names if name.startswith(start) and name.endswith(end) and len(name) >= len(start) + len(end)]
 
 
 def expand_braces(pattern: str) -> list[str]:

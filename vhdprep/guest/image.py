@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from vhdprep.errors import Unreadable
 
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 _R = TypeVar("_R")
 
 
-@dataclass(frozen=True, slots=True)
-class Guest:
+class Guest(NamedTuple):
     """One installed operating system."""
 
     facts: GuestFacts
@@ -32,14 +30,13 @@ class Guest:
     fstab: tuple[FstabEntry, ...]
     volumes: tuple[Volume, ...]
     """Every volume of the image's disks."""
-    esp: Files | None = None
+    esp: Files | None
     """The EFI system partition, if one was read."""
-    memo: dict[str, Any] = field(default_factory=dict)
+    memo: dict[str, Any]
     """Readings that several probes share; see ``once``."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageDisk:
+class ImageDisk(NamedTuple):
     """One disk of an image."""
 
     role: Literal["os", "data"]
@@ -50,8 +47,7 @@ class ImageDisk:
     """Why not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """Everything a rule may look at."""
 
     disks: tuple[ImageDisk, ...]

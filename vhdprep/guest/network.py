@@ -6,11 +6,11 @@ NetworkManager@355bc902 key files and ifcfg-rh; openSUSE/wicked ifcfg(5).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.guest import cloudconfig
-from vhdprep.guest.formats import keyvalue, yamltext
+from vhdprep.guest.formats import keyvalue
+from vhdprep.guest.formats.plain import Lines
 from vhdprep.guest.image import once
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ _VIRTUAL_NAMES = ("lo", "docker", "veth", "virbr", "br-", "tun", "tap", "bond", 
 NETPLAN = ("/usr/lib/netplan/*.yaml", "/lib/netplan/*.yaml", "/etc/netplan/*.yaml")
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """One profile."""
 
     place: str
@@ -85,13 +84,13 @@ def _networkd(guest: Guest) -> Iterator[Profile]:
 def _netplan(guest: Guest) -> Iterator[Profile]:
     for layer in cloudconfig.layers(guest, NETPLAN):
         network = layer.data.get("network") if layer.data else None
-        ethernets = network.get("ethernets") if isinstance(network, yamltext.Lines) else None
-        for name, settings in (ethernets if isinstance(ethernets, yamltext.Lines) else {}).items():
-            if not isinstance(settings, yamltext.Lines):
+        ethernets = network.get("ethernets") if isinstance(network, Lines) else None
+        for name, settings in (ethernets if isinstance(ethernets, Lines) else {}).items():
+            if not isinstance(settings, Lines):
                 continue
             method = "dhcp" if settings.get("dhcp4") is True else "static" if settings.get("addresses") else "off"
             match = settings.get("match")
-            mac = match.get("macaddress") if isinstance(match, yamltext.Lines) else None
+            mac = match.get("macaddress") if isinstance(match, Lines) else None
             yield Profile(f"{layer.path}:{settings.line}", "netplan", name, method, str(mac) if mac else None)
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from vhdprep.guest import cloudconfig, ssh
 from vhdprep.guest.formats import keyvalue
-from vhdprep.guest.image import Image
+from vhdprep.guest.image import Guest, Image
 from vhdprep.model import ABSENT, Observation, Value
 from vhdprep.probes.registry import probe
 
@@ -17,18 +17,27 @@ def config_value(image: Image, *, paths: tuple[str, ...], key: str, syntax: Lite
 
     syntax: `shell` (`KEY="value"`), `agent` (waagent.conf: cut at `#`, last line wins), `ini` (key is `Section.Key`).
     """
-    files = image.need_guest().files
+    guest = image.need_guest()
     value: Value = ABSENT
     where = f"{paths[0]}:{key}"
-    for path in (path for pattern in paths for path in sorted(files.glob(pattern))):
-        text = files.text(path) or ""
-        if syntax == "ini":
-            found = keyvalue.ini(text).get(key, [None])[-1]
-        else:
-            found = (keyvalue.shell(text) if syntax == "shell" else keyvalue.agent(text)).get(key)
+    for path in (path for pattern in paths for path in sorted(guest.files.glob(pattern))):
+        found = _settings(guest, path, syntax).get(key)
         if found is not None:
             value, where = found.value, f"{path}:{found.line}"
     return Observation(value, where)
+
+
+def _settings(guest: Guest, path: str, syntax: str) -> dict[str, keyvalue.Setting]:
+    """Every setting of a file; read once."""
+    name = f"{__name__}:{syntax}:{path}"
+    if name not in guest.memo:
+        text = guest.files.text(path) or ""
+        if syntax == "ini":
+            guest.memo[name] = {key: values[-1] for key, values in keyvalue.ini(text).items()}
+        else:
+            guest.memo[name] = keyvalue.shell(text) if syntax == "shell" else keyvalue.agent(text)
+    found: dict[str, keyvalue.Setting] = guest.memo[name]
+    return found
 
 
 @probe(returns="text, number, yes/no or list; a mapping gives its keys; absent when no file sets it")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from inspect import Parameter, cleandoc, signature
-from typing import TYPE_CHECKING, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, NamedTuple, get_args, get_origin, get_type_hints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from vhdprep.model import Observation
 
 
-@dataclass(frozen=True)
-class ParameterInfo:
+class ParameterInfo(NamedTuple):
     """One parameter of a probe."""
 
     name: str
@@ -27,15 +25,16 @@ class ParameterInfo:
     required: bool
 
 
-@dataclass(frozen=True)
 class Probe:
     """A way of looking at an image."""
 
-    look: Callable[..., Observation]
-    returns: str
-    """What a rule can compare with, in words."""
-    exact: bool
-    """False = it guesses; such a probe may warn, never block."""
+    def __init__(self, look: Callable[..., Observation], returns: str, *, exact: bool) -> None:
+        """Keep what the decorator was told."""
+        self.look = look
+        self.returns = returns
+        """What a rule can compare with, in words."""
+        self.exact = exact
+        """False = it guesses; such a probe may warn, never block."""
 
     @property
     def name(self) -> str:
@@ -66,7 +65,7 @@ def probe(*, returns: str, exact: bool = True) -> Callable[[Callable[..., Observ
     """Declare a function a probe; it takes the image and keyword-only parameters."""
 
     def declare(look: Callable[..., Observation]) -> Probe:
-        return Probe(look, returns, exact)
+        return Probe(look, returns, exact=exact)
 
     return declare
 

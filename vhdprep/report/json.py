@@ -32,7 +32,7 @@ def document(report: Report) -> dict[str, Any]:
         "ruleset": {"digest": report.ruleset_digest, "rules": report.ruleset_size},
         "target": str(report.target),
         "verdict": str(report.verdict) if report.verdict else None,
-        "counts": {str(outcome): report.count(outcome) for outcome in _COUNTED},
+        "counts": {str(outcome): report.how_many(outcome) for outcome in _COUNTED},
         "gaps": list(report.gaps),
         "disks": [_disk(each) for each in report.disks],
         "guest": _guest(report.guest) if report.guest else None,
@@ -86,7 +86,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 def _remedy(remedy: cures.Remedy) -> dict[str, Any]:
     values = {name: getattr(remedy, name) for name in cures.parameters(remedy) if name != "steps"}
-    return {"kind": remedy.kind, "disposition": str(remedy.disposition), "with": values, "steps": list(remedy.steps)}
+    return {"kind": cures.kind(remedy), "disposition": str(remedy.disposition), "with": values, "steps": list(remedy.steps)}
 
 
 def _value(value: Value) -> Any:

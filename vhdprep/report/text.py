@@ -160,10 +160,10 @@ def _rest(report: Report, page: _Page) -> Iterator[str]:
 def _summary(report: Report, page: _Page) -> Iterator[str]:
     unread = sum(volume.needed and not volume.read for disk in report.disks for volume in disk.volumes)
     counts = [
-        f"{report.count(Outcome.PASS)} rules passed",
-        f"{report.count(Outcome.FAIL)} failed",
-        f"{report.count(Outcome.UNKNOWN)} undecided",
-        f"{report.count(Outcome.NOT_APPLICABLE)} do not apply",
+        f"{report.how_many(Outcome.PASS)} rules passed",
+        f"{report.how_many(Outcome.FAIL)} failed",
+        f"{report.how_many(Outcome.UNKNOWN)} undecided",
+        f"{report.how_many(Outcome.NOT_APPLICABLE)} do not apply",
         "everything was read" if not report.gaps else f"{unread} volumes not read" if unread else "not everything was read",
     ]
     yield from page.paragraph("; ".join(counts) + ".", "")

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from vhdprep.errors import Complaint, RuleError, UsageError
 from vhdprep.guest.formats import yamltext
+from vhdprep.guest.formats.plain import Lines
 from vhdprep.model import Severity
+from vhdprep.ruleset import compiled
 from vhdprep.ruleset.parse import Parser
 from vhdprep.ruleset.rule import Rule
 
@@ -46,9 +48,10 @@ def load_rules(extra: Sequence[Path] = ()) -> tuple[Rule, ...]:
     for directory in (builtin_rules_dir(), *extra):
         if not directory.is_dir():
             raise UsageError(f"{directory}: is no directory of rules; name a folder with .yaml files")
+        known = compiled.read(directory)
         for path in sorted(directory.rglob("*.yaml")):
             document = _Document(path, path.relative_to(directory).as_posix(), found, complaints)
-            rule = document.rule()
+            rule = document.rule(known)
             if rule is not None:
                 found[rule.id] = rule
     if complaints:
@@ -79,6 +82,11 @@ def digest(rules: Iterable[Rule]) -> str:
     return total.hexdigest()
 
 
+def read_document(rule_file: Path) -> str:
+    """The first document of a rule file: the rule itself."""
+    return rule_file.read_text(encoding="utf-8").split(_SPLIT, 1)[0]
+
+
 def read_examples(rule_file: Path) -> Any:
     """The second document of a rule file, as plain values; None when there is none."""
     parts = rule_file.read_text(encoding="utf-8").split(_SPLIT, 1)
@@ -102,59 +110,71 @@ class _Document:
     def __init__(self, path: Path, shown: str, others: dict[str, Rule], complaints: list[Complaint]) -> None:
         self._path, self._shown, self._others, self._complaints = path, shown, others, complaints
 
-    def rule(self) -> Rule | None:
-        """The rule; None after at least one complaint."""
+    def rule(self, known: dict[str, Lines]) -> Rule | None:
+        """The rule; None after at least one complaint. ``known`` holds compiled documents by digest."""
         before = len(self._complaints)
         try:
-            text = self._path.read_text(encoding="utf-8").split(_SPLIT, 1)[0]
-            data = yamltext.load(text)
+            text = read_document(self._path)
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            data = known.get(digest)
+            trusted = data is not None
+            if data is None:
+                data = self._parse(text)
         except (OSError, UnicodeDecodeError) as error:
             self._complain(1, f"cannot be read ({error})")
             return None
+        if data is None:
+            return None
+        parser = Parser(trusted=trusted)
+        rule = self._build(parser, data, digest)
+        for line, problem in parser.problems:
+            self._complain(line, problem)
+        if not trusted or rule.id in self._others:
+            self._check_words(rule, data)
+        return rule if len(self._complaints) == before else None
+
+    def _parse(self, text: str) -> Lines | None:
+        """The document's values; None after a complaint."""
+        before = len(self._complaints)
+        try:
+            data = yamltext.load(text)
         except yamltext.YamlError as error:
             self._complain(error.line, str(error))
             return None
-        if not isinstance(data, yamltext.Lines):
+        if not isinstance(data, Lines):
             self._complain(1, "a rule is a mapping of keys to values")
             return None
         self._check_keys(data)
-        if len(self._complaints) > before:
-            return None
-        parser = Parser()
-        rule = self._build(parser, data, hashlib.sha256(text.encode()).hexdigest())
-        for line, problem in parser.problems:
-            self._complain(line, problem)
-        self._check_words(rule, data)
-        return rule if len(self._complaints) == before else None
+        return data if len(self._complaints) == before else None
 
-    def _build(self, parser: Parser, data: yamltext.Lines, digest: str) -> Rule:
+    def _build(self, parser: Parser, data: Lines, digest: str) -> Rule:
         return Rule(
             id=str(data["id"]),
             title=str(data["title"]),
             severity=Severity(data["severity"]) if data["severity"] in list(Severity) else Severity.NOTE,
             tags=parser.texts(data.get("tags", []), "tags", data),
             applies_to=parser.applies_to(data.get("applies_to")),
-            when=parser.check(data["when"], data.lines["when"]) if "when" in data else None,
+            when=parser.check(data["when"], data.line_of("when")) if "when" in data else None,
             why=" ".join(str(data["why"]).split()),
-            check=parser.check(data["check"], data.lines["check"]),
+            check=parser.check(data["check"], data.line_of("check")),
             message=" ".join(str(data["message"]).split()),
-            remedy=parser.remedy(data["remedy"], data.lines["remedy"]),
+            remedy=parser.remedy(data["remedy"], data.line_of("remedy")),
             references=parser.texts(data.get("references", []), "references", data),
             azure_says=str(data["azure_says"]) if "azure_says" in data else None,
-            source=f"{self._shown}:{data.lines['id']}",
+            source=f"{self._shown}:{data.line_of('id')}",
             digest=digest,
         )
 
-    def _check_keys(self, data: yamltext.Lines) -> None:
+    def _check_keys(self, data: Lines) -> None:
         for key in data:
             if key not in _KEYS:
                 near = get_close_matches(key, _KEYS, 1)
-                self._complain(data.lines[key], f"unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+                self._complain(data.line_of(key), f"unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
         for key in _REQUIRED:
             if key not in data:
                 self._complain(1, f"key {key!r} is missing")
 
-    def _check_words(self, rule: Rule, data: yamltext.Lines) -> None:
+    def _check_words(self, rule: Rule, data: Lines) -> None:
         """What the grammar cannot say: each condition that holds is a complaint about that key."""
         others = self._others
         taken = others[rule.id].source if rule.id in others and data.get("overrides") != rule.id else None
@@ -175,7 +195,7 @@ class _Document:
         )
         for wrong, key, text in complaints:
             if wrong:
-                self._complain(data.lines[key], text)
+                self._complain(data.line_of(key), text)
 
     def _complain(self, line: int, text: str) -> None:
         self._complaints.append(Complaint(str(self._path), line, text))

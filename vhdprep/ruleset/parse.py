@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vhdprep import remedy as cures
-from vhdprep.guest.formats.yamltext import Lines
+from vhdprep.guest.formats.plain import Lines
 from vhdprep.probes import PROBES
 from vhdprep.ruleset.matchers import MATCHERS, quantity
 from vhdprep.ruleset.rule import FACT_KEYS, IMAGE_KEYS, AllOf, AnyOf, AppliesTo, Check, Leaf, Not
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from vhdprep.probes import ParameterInfo, Probe
 
 BY_NAME: dict[str, Probe] = {each.name: each for each in PROBES}
-_REMEDIES = {each.kind: each for each in cures.REMEDIES}
 _NOTHING = AllOf(())
 VERSION_RANGE = re.compile(r"(?:>=|<=|>|<|=)?\s*[\d.]+$")
 
@@ -33,9 +32,10 @@ class Problem(NamedTuple):
 class Parser:
     """Turns plain values into typed parts and collects what is wrong with them."""
 
-    def __init__(self) -> None:
-        """Start without problems."""
+    def __init__(self, *, trusted: bool = False) -> None:
+        """Start without problems; ``trusted`` values were checked before, so patterns are not compiled again."""
         self.problems: list[Problem] = []
+        self._trusted = trusted
 
     def check(self, data: Any, line: int) -> Check:
         """The tree of a check."""
@@ -45,11 +45,11 @@ class Parser:
             if word in data:
                 self._only(data, {word})
                 if not isinstance(data[word], list) or not data[word]:
-                    return self._no(data.lines[word], f"{word} takes a list of checks")
+                    return self._no(data.line_of(word), f"{word} takes a list of checks")
                 return build(tuple(self.check(each, getattr(each, "line", line)) for each in data[word]))
         if "not" in data:
             self._only(data, {"not"})
-            return Not(self.check(data["not"], data.lines["not"]))
+            return Not(self.check(data["not"], data.line_of("not")))
         return self._leaf(data)
 
     def applies_to(self, data: Any) -> AppliesTo:
@@ -69,9 +69,9 @@ class Parser:
         if not isinstance(data, Lines) or "kind" not in data:
             self._no(line, "a remedy has a kind")
             return fallback
-        kind = _REMEDIES.get(data["kind"])
+        kind = cures.REMEDIES.get(data["kind"])
         if kind is None:
-            self._unknown(data.lines["kind"], "remedy", str(data["kind"]), _REMEDIES)
+            self._unknown(data.line_of("kind"), "remedy", str(data["kind"]), cures.REMEDIES)
             return fallback
         if kind is cures.Manual:
             self._only(data, {"kind", "steps"})
@@ -80,7 +80,7 @@ class Parser:
         given = data.get("with")
         wanted = cures.parameters(kind)
         if not isinstance(given, Lines) or set(given) != set(wanted):
-            self._no(line, f"remedy {kind.kind} takes with: {', '.join(wanted)}")
+            self._no(line, f"remedy {data['kind']} takes with: {', '.join(wanted)}")
             return fallback
         if data.get("disposition") not in ("safe", "unsafe"):
             self._no(line, "a remedy's disposition is safe or unsafe")
@@ -91,7 +91,7 @@ class Parser:
     def texts(self, data: Any, name: str, parent: Lines) -> tuple[str, ...]:
         """A list of texts."""
         if not isinstance(data, list) or not all(isinstance(each, str) for each in data):
-            self._no(parent.lines.get(name, parent.line), f"{name} is a list of texts")
+            self._no(parent.line_of(name), f"{name} is a list of texts")
             return ()
         return tuple(data)
 
@@ -111,19 +111,19 @@ class Parser:
         self._only(data, {"probe", "with", "expect"})
         name = data.get("probe")
         if name not in BY_NAME:
-            return self._unknown(data.lines.get("probe", data.line), "probe", str(name), BY_NAME)
+            return self._unknown(data.line_of("probe"), "probe", str(name), BY_NAME)
         expect = data.get("expect")
         if not isinstance(expect, Lines) or len(expect) != 1:
-            return self._no(data.lines.get("expect", data.line), "expect holds exactly one matcher")
+            return self._no(data.line_of("expect"), "expect holds exactly one matcher")
         ((matcher, argument),) = expect.items()
         if matcher not in MATCHERS:
             return self._unknown(expect.line, "matcher", matcher, MATCHERS)
         argument = quantity(argument)
         if not _fits(MATCHERS[matcher].argument, argument):
-            return self._no(expect.lines[matcher], f"matcher {matcher} takes a {MATCHERS[matcher].argument}, not {argument!r}")
-        if matcher in ("matches", "contains_match") and (problem := _bad_pattern(argument)):
-            return self._no(expect.lines[matcher], f"{argument!r} is no regular expression ({problem})")
-        return Leaf(BY_NAME[name], self._params(BY_NAME[name], data.get("with"), data.lines.get("with", data.line)), matcher, argument)
+            return self._no(expect.line_of(matcher), f"matcher {matcher} takes a {MATCHERS[matcher].argument}, not {argument!r}")
+        if matcher in ("matches", "contains_match") and not self._trusted and (problem := _bad_pattern(argument)):
+            return self._no(expect.line_of(matcher), f"{argument!r} is no regular expression ({problem})")
+        return Leaf(BY_NAME[name], self._params(BY_NAME[name], data.get("with"), data.line_of("with")), matcher, argument)
 
     def _params(self, probe: Probe, given: Any, line: int) -> dict[str, Any]:
         given = Lines() if given is None else given
@@ -132,14 +132,14 @@ class Parser:
             return {}
         for name in given:
             if name not in probe.parameters:
-                self._unknown(given.lines[name], f"parameter of {probe.name}", name, probe.parameters)
+                self._unknown(given.line_of(name), f"parameter of {probe.name}", name, probe.parameters)
         found = {}
         for name, info in probe.parameters.items():
             if name not in given:
                 if info.required:
                     self._no(line, f"probe {probe.name} needs {name}")
             elif (problem := _bad_parameter(info, given[name])) is not None:
-                self._no(given.lines[name], f"{name}: {problem}")
+                self._no(given.line_of(name), f"{name}: {problem}")
             else:
                 found[name] = tuple(given[name]) if info.type is tuple else given[name]
         return found
@@ -147,15 +147,15 @@ class Parser:
     def _condition(self, data: Lines, key: str) -> tuple[str, ...]:
         values = data[key] if isinstance(data[key], list) else [data[key]]
         if key not in (*FACT_KEYS, *IMAGE_KEYS):
-            self._unknown(data.lines[key], "condition", key, dict.fromkeys((*FACT_KEYS, *IMAGE_KEYS)))
+            self._unknown(data.line_of(key), "condition", key, dict.fromkeys((*FACT_KEYS, *IMAGE_KEYS)))
         if key == "version" and not all(VERSION_RANGE.match(part.strip()) for value in values for part in str(value).split(",")):
-            self._no(data.lines[key], "version takes ranges such as '>=8,<10'")
+            self._no(data.line_of(key), "version takes ranges such as '>=8,<10'")
         return tuple(str(value) for value in values)
 
     def _only(self, data: Lines, allowed: set[str]) -> None:
         for key in data:
             if key not in allowed:
-                self._unknown(data.lines[key], "key", key, dict.fromkeys(allowed))
+                self._unknown(data.line_of(key), "key", key, dict.fromkeys(allowed))
 
     def _unknown(self, line: int, what: str, name: str, known: Mapping[str, object]) -> Check:
         near = get_close_matches(name, list(known), 1)

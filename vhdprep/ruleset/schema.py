@@ -46,7 +46,7 @@ def rule_schema() -> dict[str, Any]:
             "why": _TEXT,
             "check": {"$ref": "#/$defs/check"},
             "message": {"type": "string", "pattern": r"\.\s*$"},
-            "remedy": {"anyOf": [_remedy(each) for each in cures.REMEDIES]},
+            "remedy": {"anyOf": [_remedy(name, each) for name, each in cures.REMEDIES.items()]},
             "references": _TEXTS,
             "azure_says": _TEXT,
             "overrides": _TEXT,
@@ -64,7 +64,7 @@ def vocabulary() -> str:
     lines += ["", "## Matchers", "", "| matcher | takes | holds when |", "|---|---|---|"]
     lines += [f"| `{name}` | {each.argument} | {each.manual} |" for name, each in MATCHERS.items()]
     lines += ["", "## Remedies", "", "| kind | with | what it does |", "|---|---|---|"]
-    lines += [f"| `{each.kind}` | {', '.join(cures.parameters(each))} | {_cell(each.__doc__ or '')} |" for each in cures.REMEDIES]
+    lines += [f"| `{name}` | {', '.join(cures.parameters(each))} | {_cell(each.__doc__ or '')} |" for name, each in cures.REMEDIES.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -104,15 +104,15 @@ def _not() -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "required": ["not"], "properties": {"not": {"$ref": "#/$defs/check"}}}
 
 
-def _remedy(kind: type[cures.Remedy]) -> dict[str, Any]:
-    wanted = {name: _TEXTS if many else _TEXT for name, many in cures.parameters(kind).items()}
+def _remedy(name: str, kind: type[cures.Remedy]) -> dict[str, Any]:
+    wanted = {each: _TEXTS if many else _TEXT for each, many in cures.parameters(kind).items()}
     base: dict[str, Any] = {"type": "object", "additionalProperties": False}
     if kind is cures.Manual:
         return base | {"required": ["kind", "steps"], "properties": {"kind": {"const": "manual"}, "steps": _TEXTS}}
     params = {"type": "object", "additionalProperties": False, "required": list(wanted), "properties": wanted}
     return base | {
         "required": ["kind", "with", "disposition"],
-        "properties": {"kind": {"const": kind.kind}, "with": params, "disposition": {"enum": ["safe", "unsafe"]}},
+        "properties": {"kind": {"const": name}, "with": params, "disposition": {"enum": ["safe", "unsafe"]}},
     }
 
 

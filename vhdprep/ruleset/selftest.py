@@ -6,7 +6,6 @@ An example states an image in a few words; what it does not state is that of a g
 from __future__ import annotations
 
 import re
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vhdprep.disk.memory import MemoryDisk, MemoryFiles
@@ -124,9 +123,9 @@ def _defects(given: Mapping[str, str]) -> tuple[Defect, ...]:
 
 def _disk(given: Mapping[str, Any], unreadable: tuple[str, ...]) -> MemoryDisk:
     stated = given.get("disk", {})
-    root = replace(_ROOT, **stated.get("root", {}))
+    root = _ROOT._replace(**stated.get("root", {}))
     volumes = [root]
-    known = {each.name for each in fields(Volume)}
+    known = set(Volume._fields)
     for number, extra in enumerate(stated.get("volumes", []), 2):
         values = {"id": f"p{number}", "size": 2**30, "offset": number * 2**30, "type_id": None, "filesystem": None, "read": True, **extra}
         volumes.append(Volume(kind=VolumeKind.PARTITION, **{key: value for key, value in values.items() if key in known}))
@@ -149,7 +148,7 @@ def _guest(given: Mapping[str, Any], disk: MemoryDisk, unreadable: tuple[str, ..
     base = GuestFacts("linux", distro, FAMILIES.get(distro, distro), "12", "Debian GNU/Linux 12", "x86_64", "uefi", (1, 2), "systemd", "localhost")
     if "generations" in stated:
         stated["generations"] = tuple(stated["generations"])
-    facts = replace(base, **stated)
+    facts = base._replace(**stated)
     tree = GuestFiles(disk.files(disk.volumes[0]))
     mounts = {"/": "p1"}
     hidden = any(re.match(r"ESP:|esp$", each) for each in unreadable)
@@ -158,4 +157,4 @@ def _guest(given: Mapping[str, Any], disk: MemoryDisk, unreadable: tuple[str, ..
         entries = fstab.parse(tree.text("/etc/fstab") or "")
     except Unreadable:
         entries = ()
-    return Guest(facts, tree, "p1", mounts, entries, tuple(disk.volumes), esp)
+    return Guest(facts, tree, "p1", mounts, entries, tuple(disk.volumes), esp, {})

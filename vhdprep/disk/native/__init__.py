@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vhdprep.disk.native import gpt, mbr, superblock
@@ -94,21 +93,21 @@ class NativeDisk:
 
     def _open(self, volume: Volume, found: superblock.Superblock) -> Volume:
         """Open the file system if one of the readers can; say why not otherwise."""
-        volume = replace(volume, uuid=found.uuid, label=found.label, free=found.free, state=found.state)
+        volume = volume._replace(uuid=found.uuid, label=found.label, free=found.free, state=found.state)
         no_files = _NO_FILES.get(volume.type_id or "") if found.filesystem in (None, "") else None
         if reason := no_files or _NO_FILES_EITHER.get(found.filesystem if found.filesystem is not None else "?"):
-            return replace(volume, reason=reason)
+            return volume._replace(reason=reason)
         if found.filesystem not in READERS:
             unknown = "its content is not recognised" if found.filesystem is None else f"{found.filesystem} is not read by this backend"
-            return replace(volume, reason=_REASONS.get(found.filesystem or "", unknown), needed=True)
+            return volume._replace(reason=_REASONS.get(found.filesystem or "", unknown), needed=True)
         module: Any = importlib.import_module(f"{__name__}.{READERS[found.filesystem]}")
         try:
             self._files[volume.id] = module.open_files(Stream(self._reader, volume.offset or 0, volume.size))
         except (OSError, RuntimeError, MemoryError, Unreadable) as error:
             first = str(error).splitlines()[0][:160]
-            return replace(volume, reason=f"the {found.filesystem} file system cannot be opened ({first})", needed=True)
+            return volume._replace(reason=f"the {found.filesystem} file system cannot be opened ({first})", needed=True)
         stale = "its journal was not replayed: the newest changes may be missing" if found.state == "unclean" else None
-        return replace(volume, read=True, reason=stale, needed=stale is not None)
+        return volume._replace(read=True, reason=stale, needed=stale is not None)
 
 
 @contextmanager

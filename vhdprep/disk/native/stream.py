@@ -8,6 +8,12 @@ if TYPE_CHECKING:
     from vhdprep.vhd.blocks import Reader
 
 
+_BLOCK = 64 * 1024
+_SMALL = 4096
+_MAX_BLOCKS = 256
+"""Blocks kept for small reads: 16 MiB; inodes and directories lie close together."""
+
+
 class Stream:
     """``size`` bytes of ``reader`` from ``offset``, with the five methods libbfio calls."""
 
@@ -16,6 +22,7 @@ class Stream:
         self._reader, self._offset = reader, offset
         self._size = max(0, min(size, reader.size - offset))
         self._at = 0
+        self._blocks: dict[int, bytes] = {}
 
     def read(self, size: int | None = None) -> bytes:
         """Bytes from the current position on."""
@@ -23,9 +30,21 @@ class Stream:
         size = left if size is None or size < 0 else min(size, left)
         if size <= 0:
             return b""
-        data = self._reader.read_at(self._offset + self._at, size)
+        number, inside = divmod(self._at, _BLOCK)
+        data = self._block(number)[inside : inside + size] if size <= _SMALL else b""
+        if len(data) < size:
+            data = self._reader.read_at(self._offset + self._at, size)
         self._at += len(data)
         return data
+
+    def _block(self, number: int) -> bytes:
+        block = self._blocks.get(number)
+        if block is None:
+            if len(self._blocks) >= _MAX_BLOCKS:
+                self._blocks.clear()
+            begin = number * _BLOCK
+            block = self._blocks[number] = self._reader.read_at(self._offset + begin, min(_BLOCK, self._size - begin))
+        return block
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Bytes at ``offset`` of the span."""

@@ -98,7 +98,10 @@ class LibyalFiles:
     def _list(self, path: str, entry: Any) -> dict[str, Any]:
         if entry.number_of_sub_file_entries > MAX_NAMES:
             raise Unreadable(f"{path}: the directory has more than {MAX_NAMES} entries")
-        return {child.name: child for child in entry.sub_file_entries if child.name not in (".", "..", None)}
+        found = {child.name: child for child in entry.sub_file_entries}
+        for name in (".", "..", None):
+            found.pop(name, None)
+        return found
 
     def _try(self, path: str, action: Callable[[], _T]) -> _T:
         """Translate the library's errors at the door."""

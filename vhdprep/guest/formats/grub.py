@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass, field
 from functools import cmp_to_key
 from itertools import pairwise, zip_longest
 
@@ -18,31 +17,30 @@ _COMMAND = re.compile(r"\s*(linux|linux16|linuxefi|initrd|initrd16|initrdefi|sea
 _VERSION_PART = re.compile(r"[0-9]+|[a-zA-Z]+")
 
 
-@dataclass(slots=True)
 class Entry:
     """A menu entry, or a submenu with ``children``."""
 
-    title: str
-    id: str
-    line: int
-    kernel: str | None = None
-    options: str = ""
-    initrds: tuple[str, ...] = ()
-    search: str | None = None
-    """What ``search`` looks for: a UUID or a label."""
-    children: list[Entry] = field(default_factory=list)
-    is_submenu: bool = False
+    def __init__(self, title: str, identifier: str, line: int, *, is_submenu: bool = False) -> None:
+        """Start without commands."""
+        self.title, self.id, self.line, self.is_submenu = title, identifier, line, is_submenu
+        self.kernel: str | None = None
+        self.options = ""
+        self.initrds: tuple[str, ...] = ()
+        self.search: str | None = None
+        """What ``search`` looks for: a UUID or a label."""
+        self.children: list[Entry] = []
 
 
-@dataclass(slots=True)
 class Config:
     """A grub.cfg as read."""
 
-    entries: list[Entry] = field(default_factory=list)
-    defaults: list[str] = field(default_factory=list)
-    """Values given to ``default``, in order."""
-    variables: dict[str, str] = field(default_factory=dict)
-    uses_bls: bool = False
+    def __init__(self) -> None:
+        """Start empty."""
+        self.entries: list[Entry] = []
+        self.defaults: list[str] = []
+        """Values given to ``default``, in order."""
+        self.variables: dict[str, str] = {}
+        self.uses_bls = False
 
 
 def parse(text: str) -> Config:
@@ -108,7 +106,9 @@ def bls_entry(text: str, variables: dict[str, str]) -> Entry:
     initrds = tuple(path for value in found.get("initrd", []) for path in _expand(value, variables).split())
     title = (found.get("title") or [""])[0]
     kernel = found["linux"][0] if "linux" in found else None
-    return Entry(title, "", 1, kernel, _expand(options, variables), initrds)
+    entry = Entry(title, "", 1)
+    entry.kernel, entry.options, entry.initrds = kernel, _expand(options, variables), initrds
+    return entry
 
 
 def sort_bls(names: list[str]) -> list[str]:

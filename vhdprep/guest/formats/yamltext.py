@@ -5,10 +5,11 @@ The only place that imports ``yaml``. libyaml does the parsing where the wheel h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+
+from vhdprep.guest.formats.plain import Lines
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAIN: Any = yaml.SafeLoader("")
@@ -26,23 +27,13 @@ class YamlError(Exception):
         self.line = line
 
 
-class Lines(dict[str, Any]):
-    """A mapping that knows the line of each key."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        super().__init__()
-        self.lines: dict[str, int] = {}
-        self.line = 1
-
-
-@dataclass(slots=True)
 class _Builder:
     """Nodes to plain values."""
 
-    strict: bool = True
-    left: int = MAX_NODES
-    building: set[int] = field(default_factory=set)
+    def __init__(self, *, strict: bool) -> None:
+        self.strict = strict
+        self.left = MAX_NODES
+        self.building: set[int] = set()
 
     def build(self, node: Any) -> Any:
         self.left -= 1
@@ -85,7 +76,7 @@ def load(text: str, *, strict: bool = True) -> Any:
             node = loader.get_single_node()
         finally:
             loader.dispose()
-        return None if node is None else _Builder(strict).build(node)
+        return None if node is None else _Builder(strict=strict).build(node)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error)
