@@ -58,9 +58,8 @@ def test_a_rule_tells_what_to_do_in_safe_words(rule):
 def test_a_rule_without_a_failing_example_is_reported(tmp_path):
     path = FILES["linux-ssh-host-keys-removed"]
     first, second = path.read_text(encoding="utf-8").split("\n---\n", 1)
-    examples = "\n".join(line for line in second.splitlines() if "outcome: fail" not in line)
     copy = tmp_path / path.name
-    copy.write_text(f"{first}\n---\n{examples.replace('keys left behind', 'gone')}\n    outcome: pass\n", encoding="utf-8")
+    copy.write_text(f"{first}\n---\n{second.replace('outcome: fail', 'outcome: pass')}", encoding="utf-8")
     rule = next(rule for rule in RULES if rule.id == path.stem)
     assert any("an example that is fail" in result.wanted for result in run_examples(rule, copy))
 

@@ -52,13 +52,13 @@ def test_fstab_fields_are_unescaped_and_judged():
     entries = fstab.parse(
         '# x\nUUID="1" / ext4\n/dev/sda2 /my\\040disk ext4 nofail 0 0\nnas:/x /n nfs rw\n//h/s /c cifs\ntmpfs /tmp tmpfs\n/a /b none bind\nonly\n'
     )
-    assert [(each.spec, each.point, each.is_volatile, each.needs_disk, each.may_be_missing) for each in entries] == [
-        ("UUID=1", "/", False, True, False),
-        ("/dev/sda2", "/my disk", True, True, True),
-        ("nas:/x", "/n", False, False, False),
-        ("//h/s", "/c", False, False, False),
-        ("tmpfs", "/tmp", False, False, False),
-        ("/a", "/b", False, False, False),
+    assert [(each.spec, each.point, each.needs_disk, each.may_be_missing) for each in entries] == [
+        ("UUID=1", "/", True, False),
+        ("/dev/sda2", "/my disk", True, True),
+        ("nas:/x", "/n", False, False),
+        ("//h/s", "/c", False, False),
+        ("tmpfs", "/tmp", False, False),
+        ("/a", "/b", False, False),
     ]
     assert entries[1].line == 3
 

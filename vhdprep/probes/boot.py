@@ -107,10 +107,10 @@ def efi_program(image: Image, *, path: str, field: Literal["machine", "signature
 
 
 @probe(returns="a list of places, one for each line")
-def fstab_entries(image: Image, *, having: Literal["volatile", "unresolved", "swap", "swap-file", "stale"]) -> Observation:
+def fstab_entries(image: Image, *, having: Literal["unresolved", "swap", "swap-file", "stale"]) -> Observation:
     """Lines of /etc/fstab.
 
-    having: a `volatile` device name (/dev/sda1); `unresolved` = needed for boot but not on this image; `swap` of any
+    having: `unresolved` = needed for boot but not on this image; `swap` of any
     kind; `swap-file` below /; `stale` = written by cloud-init for a temporary disk of an earlier machine.
     """
     guest = image.need_guest()
@@ -122,8 +122,6 @@ def fstab_entries(image: Image, *, having: Literal["volatile", "unresolved", "sw
 
 
 def _entry_has(guest: Guest, entry: FstabEntry, having: str) -> bool:
-    if having == "volatile":
-        return entry.is_volatile
     if having == "swap":
         return entry.is_swap
     if having == "swap-file":

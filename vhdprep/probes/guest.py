@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from vhdprep.errors import Unreadable
 from vhdprep.guest import accounts as reading
 from vhdprep.guest.formats.passwd import Account
 from vhdprep.guest.image import Image
@@ -17,6 +18,8 @@ def guest_fact(
 ) -> Observation:
     """One fact about the operating system, as `inspect` shows it."""
     facts = image.need_guest().facts
+    if field == "arch" and facts.arch is None:
+        raise Unreadable("no program was found that tells the architecture")
     value = tuple(str(each) for each in facts.generations) if field == "generations" else getattr(facts, field)
     return Observation(ABSENT if value is None else value, f"guest:{field}")
 

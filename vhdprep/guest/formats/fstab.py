@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_VOLATILE = re.compile(r"/dev/(sd[a-z]|hd[a-z]|vd[a-z]|xvd[a-z]|nvme\d+n|mmcblk\d)")
 _REMOTE = re.compile(r"//|[^/=]+:")
 _VIRTUAL = {"proc", "sysfs", "tmpfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "debugfs", "tracefs", "securityfs",
             "configfs", "fusectl", "hugetlbfs", "mqueue", "efivarfs", "overlay", "none", "bpf", "ramfs", "autofs"}  # fmt: skip
@@ -26,11 +25,6 @@ class FstabEntry(NamedTuple):
     def is_swap(self) -> bool:
         """Whether it is swap space."""
         return self.type == "swap"
-
-    @property
-    def is_volatile(self) -> bool:
-        """Whether it names a device by a name that changes between machines."""
-        return _VOLATILE.match(self.spec) is not None
 
     @property
     def needs_disk(self) -> bool:
