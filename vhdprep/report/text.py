@@ -33,6 +33,7 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
     page = _Page(colour=colour, width=max(60, min(width, 110)), verbose=verbose)
     lines = [*_head(report, page)]
     if report.verdict is not None:
+        lines += _counts(report, page)
         for severity in Severity:
             lines += _failed(report, severity, page)
         lines += _undecided(report, page)
@@ -84,6 +85,15 @@ def _head(report: Report, page: _Page) -> Iterator[str]:
             yield from page.paragraph(words.safe(defect.message), "  ", "defect: ")
     for gap in report.gaps:
         yield from page.paragraph(words.safe(gap), "  ", "not read: ")
+
+
+def _counts(report: Report, page: _Page) -> Iterator[str]:
+    """One line that says how much there is to read."""
+    failed = [each.severity for each in report.findings if each.outcome is Outcome.FAIL]
+    words_of = ((failed.count(severity), severity.value) for severity in Severity)
+    counts = [f"{count} {name}{'s' if count != 1 else ''}" for count, name in words_of if count]
+    if len(counts) > 1:
+        yield from page.paragraph(", ".join(counts), "  ")
 
 
 def _failed(report: Report, severity: Severity, page: _Page) -> Iterator[str]:

@@ -128,9 +128,19 @@ def _check(check: Check, image: Image) -> _Result:
             result = _check(inner, image)
             return result if result.holds is None else result._replace(holds=not result.holds)
         case AnyOf(checks):
-            return _combine([_check(each, image) for each in checks], decisive=True)
+            return _any(checks, image)
         case AllOf(checks):
             return _combine([_check(each, image) for each in checks], decisive=False)
+
+
+def _any(checks: tuple[Check, ...], image: Image) -> _Result:
+    """Stop at the first that holds: the rest need not be looked at."""
+    results = []
+    for each in checks:
+        results.append(_check(each, image))
+        if results[-1].holds:
+            break
+    return _combine(results, decisive=True)
 
 
 def _combine(results: list[_Result], *, decisive: bool) -> _Result:
