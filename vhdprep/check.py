@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from vhdprep.ruleset.rule import Rule
 
 
-def check(path: Path, rules: tuple[Rule, ...], *, target: Target = Target.GENERALIZED, backend: str = "native") -> Report:
-    """Judge the image at ``path`` by ``rules``.
+def check(path: Path, rules: tuple[Rule, ...], *, target: Target = Target.GENERALIZED, backend: str = "native", tree: bool = False) -> Report:
+    """Judge the image at ``path`` by ``rules``; with ``tree`` an unpacked root tree, without container and disk.
 
     Raises:
         UsageError: the file is missing or may not be read.
@@ -37,22 +37,22 @@ def check(path: Path, rules: tuple[Rule, ...], *, target: Target = Target.GENERA
     from vhdprep.ruleset.load import digest
 
     clock = _Clock()
-    with open_image(path, target=target, backend=backend) as image:
+    with open_tree(path, target=target) if tree else open_image(path, target=target, backend=backend) as image:
         findings = evaluate(rules, image)
-        report = _report(image, backend, clock)
+        report = _report(image, path, backend, clock)
     verdict = judge(findings, report.gaps)
     judged = report._replace(findings=findings, verdict=verdict, ruleset_digest=digest(rules), ruleset_size=len(rules))
     return judged._replace(seconds=clock.seconds())
 
 
-def inspect(path: Path, *, backend: str = "native", container_only: bool = False) -> Report:
+def inspect(path: Path, *, backend: str = "native", container_only: bool = False, tree: bool = False) -> Report:
     """The same reading without rules; ``container_only`` stops before the partition table."""
     clock = _Clock()
     if container_only:
         disk = DiskReport("os", describe(path), None, ())
-        return _plain_report((disk,), None, (), Target.GENERALIZED, backend, clock)
-    with open_image(path, target=Target.GENERALIZED, backend=backend) as image:
-        return _report(image, backend, clock)
+        return _plain_report(str(path), (disk,), None, (), Target.GENERALIZED, backend, clock)
+    with open_tree(path, target=Target.GENERALIZED) if tree else open_image(path, target=Target.GENERALIZED, backend=backend) as image:
+        return _report(image, path, backend, clock)
 
 
 @contextmanager
@@ -69,6 +69,25 @@ def open_image(path: Path, *, target: Target, backend: str = "native") -> Iterat
             container = container._replace(virtual_size=disk.size)
         guest, no_guest = _find_guest(disk, reason)
         yield Image((ImageDisk("os", container, disk, reason),), guest, no_guest, target)
+
+
+@contextmanager
+def open_tree(root: Path, *, target: Target) -> Iterator[Image]:
+    """An unpacked root tree of Linux as an image without disks.
+
+    Raises:
+        UsageError: ``root`` is no directory.
+    """
+    from vhdprep.disk.directory import DirectoryFiles
+    from vhdprep.guest.assemble import assemble_tree
+    from vhdprep.guest.image import Image
+
+    files = DirectoryFiles(root)
+    try:
+        guest, no_guest = assemble_tree(files), None
+    except Unreadable as error:
+        guest, no_guest = None, str(error)
+    yield Image((), guest, no_guest, target)
 
 
 def find_gaps(image: Image) -> tuple[str, ...]:
@@ -114,18 +133,19 @@ def _find_guest(disk: Disk | None, reason: str | None) -> tuple[Guest | None, st
         return None, str(error)
 
 
-def _report(image: Image, backend: str, clock: _Clock) -> Report:
+def _report(image: Image, path: Path, backend: str, clock: _Clock) -> Report:
     disks = tuple(
         DiskReport(each.role, each.container, each.disk.table if each.disk else None, tuple(each.disk.volumes) if each.disk else ())
         for each in image.disks
     )
-    return _plain_report(disks, image.guest.facts if image.guest else None, find_gaps(image), image.target, backend, clock)
+    return _plain_report(str(path), disks, image.guest.facts if image.guest else None, find_gaps(image), image.target, backend, clock)
 
 
 def _plain_report(
-    disks: tuple[DiskReport, ...], facts: GuestFacts | None, gaps: tuple[str, ...], target: Target, backend: str, clock: _Clock
+    subject: str, disks: tuple[DiskReport, ...], facts: GuestFacts | None, gaps: tuple[str, ...], target: Target, backend: str, clock: _Clock
 ) -> Report:
     return Report(
+        subject=subject,
         target=target,
         verdict=None,
         disks=disks,

@@ -5,7 +5,8 @@
     ├── RuleError            rule files are wrong; carries every complaint (exit 2)
     ├── BackendUnavailable   a reader is not installed on this host (exit 2)
     └── Unreadable           something of the image could not be looked at → outcome unknown
-        └── UnsupportedFilesystem
+        ├── UnsupportedFilesystem
+        └── NoDisk           there is only an unpacked tree: rules about disks do not apply
 
 Looking and seeing nothing is a value (``model.ABSENT``); not being able to look is ``Unreadable``.
 """
@@ -53,3 +54,11 @@ class Unreadable(VhdprepError):  # noqa: N818 - a value with a reason, read as a
 
 class UnsupportedFilesystem(Unreadable):
     """The volume was recognised, but nothing here reads it."""
+
+
+class NoDisk(Unreadable):
+    """An unpacked tree is judged; it has no container, no partitions and no firmware files."""
+
+    def __init__(self) -> None:
+        """The reason is always the same."""
+        super().__init__("an unpacked tree is judged, without container and disk")

@@ -216,10 +216,13 @@ class DiskReport(NamedTuple):
 class Report(NamedTuple):
     """Everything that one run of ``check`` or ``inspect`` has to say."""
 
+    subject: str
+    """The image file or the tree that was looked at, as it was named."""
     target: Target
     verdict: Verdict | None
     """None when no rules were asked (``inspect``)."""
     disks: tuple[DiskReport, ...]
+    """Empty for an unpacked tree."""
     guest: GuestFacts | None
     gaps: tuple[str, ...]
     """What could not be read although the verdict depends on it."""

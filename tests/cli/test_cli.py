@@ -87,7 +87,21 @@ def test_the_json_report_follows_its_schema_and_reports_go_to_files(image, tmp_p
     assert done.returncode == 1
     report = json.loads(target.read_text(encoding="utf-8"))
     jsonschema.validate(report, SCHEMA)
-    assert list(report) == ["schema", "tool", "ruleset", "target", "verdict", "counts", "gaps", "disks", "guest", "findings", "upload", "run"]
+    assert list(report) == [
+        "schema",
+        "tool",
+        "ruleset",
+        "subject",
+        "target",
+        "verdict",
+        "counts",
+        "gaps",
+        "disks",
+        "guest",
+        "findings",
+        "upload",
+        "run",
+    ]
     assert report["counts"]["fail"] > 20
     assert sum(report["counts"].values()) == len(report["findings"]) == report["ruleset"]["rules"]
 

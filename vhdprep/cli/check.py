@@ -22,7 +22,8 @@ QuietOption = Annotated[bool, typer.Option("--quiet", help="Print the verdict li
 
 
 def check(
-    image: common.ImageArgument,
+    image: common.MaybeImageArgument = None,
+    root: common.RootOption = None,
     target: AsOption = Target.GENERALIZED,
     report_format: common.FormatOption = "text",
     output: common.OutputOption = None,
@@ -40,12 +41,13 @@ def check(
     from vhdprep.report.text import verdict_line
     from vhdprep.ruleset.load import load_rules, select
 
+    subject = common.subject(image, root)
     pairs = common.parse_reports(reports)
     if not quiet or output:
         pairs.insert(0, (report_format, output))
     chosen = select(load_rules(tuple(rules or ())), tuple(selected or ()), tuple(ignored or ()))
-    report = run_check(image, chosen, target=target, backend=common.backend_name(backend))
-    common.write_reports(report, image, pairs, verbose=verbose)
+    report = run_check(subject, chosen, target=target, backend=common.backend_name(backend), tree=root is not None)
+    common.write_reports(report, subject, pairs, verbose=verbose)
     if quiet or output:
         typer.echo(verdict_line(report, colour=common.use_colour()))
     if report.verdict is None:

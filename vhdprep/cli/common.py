@@ -19,6 +19,8 @@ EXIT_USAGE = 2
 EXIT_CODES = {Verdict.READY: 0, Verdict.NOT_READY: 1, Verdict.INCONCLUSIVE: 3}
 
 ImageArgument = Annotated[Path, typer.Argument(metavar="IMAGE", help="The image file; it is only read.", show_default=False)]
+MaybeImageArgument = Annotated[Path | None, typer.Argument(metavar="[IMAGE]", help="The image file; it is only read.", show_default=False)]
+RootOption = Annotated[Path | None, typer.Option("--root", metavar="DIR", help="An unpacked root tree in the place of IMAGE.", show_default=False)]
 BackendOption = Annotated[str, typer.Option("--backend", help="Reader of the disk: auto or native.")]
 FormatOption = Annotated[str, typer.Option("--format", help="text or json.")]
 OutputOption = Annotated[Path | None, typer.Option("--output", help="Write the report to this file instead of standard output.", show_default=False)]
@@ -29,6 +31,17 @@ RulesOption = Annotated[
     list[Path] | None, typer.Option("--rules", metavar="DIR", help="Add the rules of this folder; may be repeated.", show_default=False)
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show everything: all evidence, references, what passed.")]
+
+
+def subject(image: Path | None, root: Path | None) -> Path:
+    """The one thing to look at.
+
+    Raises:
+        UsageError: neither, or both, of IMAGE and ``--root`` were given.
+    """
+    if (image is None) == (root is None):
+        raise UsageError("name either an IMAGE or a tree with --root DIR")
+    return image or root or Path()
 
 
 def backend_name(asked: str) -> str:
@@ -47,7 +60,7 @@ def write_reports(report: Report, image: Path, formats: list[tuple[str, Path | N
     for name, path in formats:
         if name not in REPORTERS:
             raise UsageError(f"there is no report format {name!r}; choose one of: {', '.join(REPORTERS)}")
-        if path is not None and path.exists() and path.samefile(image):
+        if path is not None and path.exists() and image.is_file() and path.samefile(image):
             raise UsageError(f"{path}: is the image; name another file for the report")
     for name, path in formats:
         reporter = load_reporter(name)

@@ -12,7 +12,8 @@ ContainerOption = Annotated[bool, typer.Option("--container-only", help="Stop be
 
 
 def inspect(
-    image: common.ImageArgument,
+    image: common.MaybeImageArgument = None,
+    root: common.RootOption = None,
     report_format: common.FormatOption = "text",
     output: common.OutputOption = None,
     reports: common.ReportOption = None,
@@ -23,6 +24,7 @@ def inspect(
     """Show what an image is: container, volumes, operating system."""
     from vhdprep.check import inspect as run_inspect
 
+    subject = common.subject(image, root)
     pairs = [(report_format, output), *common.parse_reports(reports)]
-    report = run_inspect(image, backend=common.backend_name(backend), container_only=container_only)
-    common.write_reports(report, image, pairs, verbose=verbose)
+    report = run_inspect(subject, backend=common.backend_name(backend), container_only=container_only, tree=root is not None)
+    common.write_reports(report, subject, pairs, verbose=verbose)

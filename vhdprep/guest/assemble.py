@@ -45,6 +45,19 @@ def assemble(disk: Disk) -> Guest:
     return Guest(facts, files, root.id, mounts, entries, tuple(disk.volumes), esp, {})
 
 
+def assemble_tree(tree: Files) -> Guest:
+    """The operating system in an unpacked tree, everything already in its place.
+
+    Raises:
+        Unreadable: the tree holds none.
+    """
+    if not _is_root(tree):
+        raise Unreadable("no operating system was found in this tree: it has neither /etc/os-release nor /etc/passwd")
+    files = GuestFiles(tree)
+    entries = fstab.parse(files.text("/etc/fstab") or "")
+    return Guest(detect.detect(files, None, None), files, "tree", {"/": "tree"}, entries, (), None, {})
+
+
 def find_volume(spec: str, volumes: Sequence[Volume]) -> Volume | None:
     """The volume that an fstab or ``root=`` specification names; None = not on this disk.
 

@@ -28,15 +28,15 @@ FALLBACK_LOADERS = ("/EFI/BOOT/BOOTX64.EFI", "/EFI/BOOT/BOOTAA64.EFI")
 BIOS_BOOT = "21686148-6449-6E6F-744E-656564454649"
 
 
-def detect(files: GuestFiles, disk: Disk, esp: Files | None) -> GuestFacts:
-    """The facts of the Linux guest whose tree is ``files``."""
+def detect(files: GuestFiles, disk: Disk | None, esp: Files | None) -> GuestFacts:
+    """The facts of the Linux guest whose tree is ``files``; without a disk nothing is said of how it boots."""
     release = keyvalue.shell(files.text("/etc/os-release") or files.text("/usr/lib/os-release") or "")
 
     def value(key: str) -> str | None:
         return release[key].value or None if key in release else None
 
     distro = (value("ID") or "unknown").lower()
-    generations = _generations(disk, esp)
+    generations = _generations(disk, esp) if disk else ()
     hostname = (files.text("/etc/hostname") or "").strip() or None
     return GuestFacts(
         os=distro if distro in ("freebsd", "openbsd") else "linux",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from vhdprep.errors import Unreadable
+from vhdprep.errors import NoDisk, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,7 +58,13 @@ class Image(NamedTuple):
 
     @property
     def os_disk(self) -> ImageDisk:
-        """The disk that the machine boots from."""
+        """The disk that the machine boots from.
+
+        Raises:
+            NoDisk: an unpacked tree is judged.
+        """
+        if not self.disks:
+            raise NoDisk
         return self.disks[0]
 
     def need_guest(self) -> Guest:

@@ -31,6 +31,7 @@ def boot_entry(image: Image, *, field: Literal["kernel", "initramfs", "root"]) -
         if not missing and entry.initrds:
             value = entry.initrds[-1][1] or ABSENT
         return Observation(value, f"{entry.place} ({', '.join(missing) or 'initrd'})")
+    image.need_disk()
     volume = boot.root_volume(guest)
     named = entry.values("root")
     if named and volume is None:
@@ -80,6 +81,7 @@ def efi_files(image: Image, *, patterns: tuple[str, ...]) -> Observation:
     patterns: `/EFI/BOOT/NAME`; `*` stands for any one directory or file.
     """
     guest = image.need_guest()
+    image.need_disk()
     _refuse_unread_esp(image)
     parts = [Observation("file", path) for pattern in patterns for path in _esp_glob(guest, pattern)]
     return Observation.listing(", ".join(f"ESP:{pattern}" for pattern in patterns), tuple(parts))
@@ -89,6 +91,7 @@ def efi_files(image: Image, *, patterns: tuple[str, ...]) -> Observation:
 def efi_program(image: Image, *, path: str, field: Literal["machine", "signature", "loader"]) -> Observation:
     """An EFI program on the EFI system partition, by its headers. Who signed it is not looked at."""
     guest = image.need_guest()
+    image.need_disk()
     _refuse_unread_esp(image)
     found = guest.esp.lstat(path) if guest.esp else None
     if guest.esp is None or found is None:
@@ -114,6 +117,8 @@ def fstab_entries(image: Image, *, having: Literal["unresolved", "swap", "swap-f
     kind; `swap-file` below /; `stale` = written by cloud-init for a temporary disk of an earlier machine.
     """
     guest = image.need_guest()
+    if having == "unresolved":
+        image.need_disk()
     parts = []
     for entry in guest.fstab:
         if _entry_has(guest, entry, having):

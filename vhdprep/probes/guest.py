@@ -18,6 +18,8 @@ def guest_fact(
 ) -> Observation:
     """One fact about the operating system, as `inspect` shows it."""
     facts = image.need_guest().facts
+    if field in ("generations", "boot"):
+        image.need_disk()
     if field == "arch" and facts.arch is None:
         raise Unreadable("no program was found that tells the architecture")
     value = tuple(str(each) for each in facts.generations) if field == "generations" else getattr(facts, field)

@@ -30,6 +30,7 @@ def document(report: Report) -> dict[str, Any]:
         "schema": SCHEMA,
         "tool": {"name": "vhdprep", "version": report.tool_version},
         "ruleset": {"digest": report.ruleset_digest, "rules": report.ruleset_size},
+        "subject": report.subject,
         "target": str(report.target),
         "verdict": str(report.verdict) if report.verdict else None,
         "counts": {str(outcome): report.how_many(outcome) for outcome in _COUNTED},

@@ -47,9 +47,9 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
 
 def verdict_line(report: Report, *, colour: bool = False) -> str:
     """One line: the file and its verdict."""
-    name = words.safe(report.disks[0].container.path)
     text, code = _VERDICTS[report.verdict] if report.verdict else ("INSPECTED", "36")
-    return f"{name}: {_paint(text, code, colour)}"
+    part = "" if report.disks else " (an unpacked tree: container and disk were not judged)"
+    return f"{words.safe(report.subject)}: {_paint(text, code, colour)}{part}"
 
 
 class _Page:
@@ -78,7 +78,7 @@ def _paint(text: str, code: str, colour: bool) -> str:
 def _head(report: Report, page: _Page) -> Iterator[str]:
     yield page.bold(verdict_line(report, colour=page.colour))
     if report.guest:
-        yield from page.paragraph(words.guest(report.guest), "  ")
+        yield from page.paragraph(words.guest(report.guest, on_disk=bool(report.disks)), "  ")
     for each in report.disks:
         yield from page.paragraph(f"{words.container(each.container)}, {words.disk(each)}", "  ")
         for defect in each.container.defects if report.verdict is None else ():

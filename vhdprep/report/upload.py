@@ -26,8 +26,11 @@ class Upload(NamedTuple):
 
 def plan(report: Report) -> Upload | None:
     """The upload of a ready image; None when it is not one."""
-    container, facts = report.disks[0].container, report.guest
-    if report.verdict is not Verdict.READY or facts is None or container.type is not DiskType.FIXED:
+    facts = report.guest
+    if report.verdict is not Verdict.READY or facts is None or not report.disks:
+        return None
+    container = report.disks[0].container
+    if container.type is not DiskType.FIXED:
         return None
     os_type = "Windows" if facts.os == "windows" else "Linux"
     architecture = _ARCHITECTURES.get(facts.arch or "")

@@ -49,11 +49,11 @@ def container(described: Container) -> str:
     return kind if described.virtual_size is None else f"{kind}, {size(described.virtual_size)}"
 
 
-def guest(facts: GuestFacts) -> str:
+def guest(facts: GuestFacts, *, on_disk: bool = True) -> str:
     """``Debian GNU/Linux 12 (bookworm), x86_64, boots as Generation 1 or 2``."""
     generations = " or ".join(str(each) for each in facts.generations)
-    boots = f"boots as Generation {generations}" if generations else "no way to boot was found"
-    return ", ".join(safe(each) for each in (facts.product, facts.arch or "unknown architecture", boots))
+    boots = f", boots as Generation {generations}" if generations else ", no way to boot was found" if on_disk else ""
+    return f"{safe(facts.product)}, {safe(facts.arch or 'unknown architecture')}{boots}"
 
 
 def disk(described: DiskReport) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
-from vhdprep.errors import Unreadable
+from vhdprep.errors import NoDisk, Unreadable
 from vhdprep.model import ABSENT, Finding, Observation, Outcome, Value
 from vhdprep.ruleset.matchers import MATCHERS, version
 from vhdprep.ruleset.rule import FACT_KEYS, AllOf, AnyOf, Check, Leaf, Not
@@ -30,6 +30,8 @@ class _Result(NamedTuple):
     holds: bool | None
     seen: tuple[Observation, ...] = ()
     reasons: tuple[str, ...] = ()
+    no_disk: bool = False
+    """Not decided only because there is no disk to look at."""
 
 
 def evaluate(rules: Iterable[Rule], image: Image) -> tuple[Finding, ...]:
@@ -48,12 +50,12 @@ def judge_rule(rule: Rule, image: Image) -> Finding:
         if rule.when is not None:
             condition = _check(rule.when, image)
             if condition.holds is None:
-                return _finding(rule, Outcome.UNKNOWN, condition.seen, "; ".join(condition.reasons))
+                return _undecided(rule, condition)
             if not condition.holds:
                 return _finding(rule, Outcome.NOT_APPLICABLE, condition.seen, "its precondition does not hold here")
         result = _check(rule.check, image)
         if result.holds is None:
-            return _finding(rule, Outcome.UNKNOWN, result.seen, "; ".join(dict.fromkeys(result.reasons)))
+            return _undecided(rule, result)
         return _finding(rule, Outcome.PASS if result.holds else Outcome.FAIL, result.seen)
     except Exception:  # noqa: BLE001 - the one place: a crashed rule is unknown, never a pass and never a lost report
         text = traceback.format_exc()
@@ -93,6 +95,8 @@ def _applies(rule: Rule, image: Image) -> tuple[bool | None, str]:
 def _condition(key: str, values: tuple[str, ...], image: Image) -> bool | None:
     if key == "target":
         return image.target in values
+    if key in ("format", "type") and not image.disks:
+        return False
     if key in ("format", "type"):
         return str(getattr(image.os_disk.container, key)) in values
     if image.guest is None:
@@ -150,15 +154,20 @@ def _combine(results: list[_Result], *, decisive: bool) -> _Result:
     chosen = deciding or undecided or results
     holds = decisive if deciding else None if undecided else not decisive
     seen = tuple(observation for each in chosen for observation in each.seen)
-    return _Result(holds, seen, tuple(reason for each in chosen for reason in each.reasons))
+    return _Result(holds, seen, tuple(reason for each in chosen for reason in each.reasons), holds is None and all(each.no_disk for each in chosen))
 
 
 def _leaf(leaf: Leaf, image: Image) -> _Result:
     try:
         observation = leaf.probe(image, **leaf.params)
     except Unreadable as error:
-        return _Result(None, (), (str(error),))
+        return _Result(None, (), (str(error),), isinstance(error, NoDisk))
     return _Result(MATCHERS[leaf.matcher].compare(observation.value, leaf.argument), (observation,))
+
+
+def _undecided(rule: Rule, result: _Result) -> Finding:
+    outcome = Outcome.NOT_APPLICABLE if result.no_disk else Outcome.UNKNOWN
+    return _finding(rule, outcome, result.seen, "; ".join(dict.fromkeys(result.reasons)))
 
 
 def _finding(rule: Rule, outcome: Outcome, seen: tuple[Observation, ...] = (), reason: str | None = None, trace: str | None = None) -> Finding:

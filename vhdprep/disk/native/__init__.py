@@ -57,7 +57,7 @@ class NativeDisk:
         table = _read_table(reader)
         self.table = table.kind if table else None
         self.fields = table.fields if table else {}
-        self.defects: Sequence[Defect] = tuple(table.defects) if table else ()
+        self.defects: Sequence[Defect] = (*getattr(reader, "defects", ()), *(table.defects if table else ()))
         self._files: dict[str, Files] = {}
         partitions = table.partitions if table else []
         found = [self._describe(f"p{each.number}", VolumeKind.PARTITION, each) for each in partitions]
@@ -134,33 +134,10 @@ def _open_reader(path: Path, handle: BinaryIO, container: Container) -> Reader:
             raise Unreadable(f"the block table of the dynamic VHD cannot be used ({', '.join(sorted(broken))})")
         return DynamicReader(handle, container.fields, container.file_size)
     if container.format == "vhdx" or container.type is DiskType.DIFFERENCING:
-        return _VhdiReader(path, container)
+        vhdi = importlib.import_module(f"{__name__}.vhdi")  # late: most images do not need it
+        reader: Reader = vhdi.VhdiReader(path, container)
+        return reader
     raise Unreadable(f"the file holds {container.contents}, which is not read")
-
-
-class _VhdiReader:
-    """VHDX, through pyvhdi."""
-
-    def __init__(self, path: Path, container: Container) -> None:
-        import pyvhdi  # late: only VHDX needs it
-
-        if container.type is DiskType.DIFFERENCING:
-            raise Unreadable(f"a differencing VHD holds only changes to its parent {container.parent}; merge the chain first")
-        self._file: Any = pyvhdi.file()
-        try:
-            self._file.open(str(path))
-            self.size: int = self._file.media_size
-        except (OSError, RuntimeError, MemoryError) as error:
-            raise Unreadable(f"the {container.format} container cannot be opened ({str(error).splitlines()[0][:160]})") from error
-
-    def read_at(self, offset: int, size: int) -> bytes:
-        """Bytes of the disk."""
-        size = min(size, self.size - offset)
-        try:
-            data: bytes = self._file.read_buffer_at_offset(size, offset) if size > 0 else b""
-        except (OSError, RuntimeError, MemoryError) as error:
-            raise Unreadable(f"the container cannot be read at byte {offset} ({str(error).splitlines()[0][:160]})") from error
-        return data
 
 
 def _read_table(reader: Reader) -> Table | None:
