@@ -62,3 +62,8 @@ class NoDisk(Unreadable):
     def __init__(self) -> None:
         """The reason is always the same."""
         super().__init__("an unpacked tree is judged, without container and disk")
+
+
+def first_line(error: Exception) -> str:
+    """What a library says of its error, short enough for a reason."""
+    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__

@@ -14,6 +14,13 @@ class Disposition(StrEnum):
     MANUAL = "manual"
 
 
+def _shell(patterns: tuple[str, ...]) -> str:
+    """Where to type a command with these patterns: braces and ``**`` are bash's."""
+    wide = "shopt -s globstar; " if any("**" in pattern for pattern in patterns) else ""
+    shell = "bash" if wide or any("{" in pattern for pattern in patterns) else "a shell"
+    return f"In {shell} of the guest, as root: {wide}"
+
+
 class RemoveFiles(NamedTuple):
     """Delete every path that matches; a path that is already gone is no error."""
 
@@ -23,7 +30,7 @@ class RemoveFiles(NamedTuple):
     @property
     def steps(self) -> tuple[str, ...]:
         """What to do by hand."""
-        return (f"In the guest, as root: rm -rf {' '.join(self.patterns)}",)
+        return (f"{_shell(self.patterns)}rm -rf {' '.join(self.patterns)}",)
 
 
 class TruncateFiles(NamedTuple):
@@ -35,7 +42,7 @@ class TruncateFiles(NamedTuple):
     @property
     def steps(self) -> tuple[str, ...]:
         """What to do by hand."""
-        return (f"In the guest, as root: truncate -s 0 {' '.join(self.patterns)}",)
+        return (f"{_shell(self.patterns)}truncate -c -s 0 {' '.join(self.patterns)}",)
 
 
 class WriteFile(NamedTuple):
@@ -74,8 +81,9 @@ class EnableSystemdUnit(NamedTuple):
     @property
     def steps(self) -> tuple[str, ...]:
         """What to do by hand."""
-        names = " or ".join(f"systemctl unmask --now {name} && systemctl enable {name}" for name in self.first_present)
-        return (f"In the guest, as root: {names}",)
+        first, *others = self.first_present
+        either = f" (or {', '.join(others)}, whichever is installed)" if others else ""
+        return (f"In the guest, as root: systemctl unmask {first}; systemctl enable {first}{either}",)
 
 
 class LockPassword(NamedTuple):
@@ -138,6 +146,6 @@ def kind(remedy: Remedy) -> str:
     return next(name for name, each in REMEDIES.items() if isinstance(remedy, each))
 
 
-def parameters(remedy: type[Remedy] | Remedy) -> dict[str, bool]:
+def parameters(remedy: type[Remedy]) -> dict[str, bool]:
     """Parameter → whether it takes a list, in the order of declaration."""
     return {name: "tuple" in str(remedy.__annotations__[name]) for name in remedy._fields if name != "disposition"}

@@ -101,7 +101,11 @@ def _mount(files: GuestFiles, disk: Disk, entries: Sequence[fstab.FstabEntry], r
     """Mount every local entry below the root; what is missing stays named as unread."""
     mounts = {"/": root.id}
     for entry in sorted(entries, key=lambda each: each.point.count("/")):
-        if entry.point in ("/", "none", "swap") or not entry.point.startswith("/") or entry.is_swap or not entry.needs_disk:
+        if entry.point == "/" or not entry.point.startswith("/") or entry.is_swap:
+            continue
+        if entry.is_bind:
+            files.bind(entry.point, entry.spec)
+        if not entry.needs_disk:
             continue
         volume = find_volume(entry.spec, disk.volumes)
         if volume is None:

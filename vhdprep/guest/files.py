@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_LINKS = 40
 """Links followed in one lookup; the kernel's own limit (``MAXSYMLINKS``)."""
+MAX_PATH, MAX_DEPTH = 4096, 256
+"""Longest path, in characters and in directories; the kernel's own limit is ``PATH_MAX``."""
 MAX_MATCHES = 10_000
 """Paths that one glob may find or directories it may enter."""
 MAX_TEXT = 4 * 1024 * 1024
@@ -32,15 +34,27 @@ class GuestFiles:
 
     def __init__(self, root: Files) -> None:
         """Start with ``root`` at ``/``."""
-        self._mounts: dict[str, Files | str] = {"": root}
+        self._mounts: dict[str, tuple[Files, str] | str] = {"": (root, "")}
+        """Mount point → file system and the directory of it that is seen there, or why nothing can be read."""
         self._stats: dict[str, FileStat | None] = {}
         self._resolved: dict[str, str | None] = {"/": ""}
         self._trees: dict[str, tuple[str, ...]] = {}
 
     def mount(self, point: str, files: Files | str) -> None:
         """Put ``files`` at ``point``; a text says why what belongs there cannot be read."""
-        self._mounts[point.rstrip("/")] = files
+        self._put(point, files if isinstance(files, str) else (files, ""))
+
+    def bind(self, point: str, source: str) -> None:
+        """Show the directory ``source`` of the guest at ``point`` as well; the mount point of one that is missing stays as it is."""
+        real = self.resolve(source)
+        if real is not None:
+            files, inner = self._at(real)
+            self._put(point, (files, inner.rstrip("/")))
+
+    def _put(self, point: str, mount: tuple[Files, str] | str) -> None:
+        self._mounts[point.rstrip("/")] = mount
         self._stats.clear()
+        self._trees.clear()
         self._resolved = {"/": ""}
 
     def lstat(self, path: str) -> FileStat | None:
@@ -122,6 +136,8 @@ class GuestFiles:
         """``path`` without links, ``""`` for the root; None = it leads nowhere."""
         if follow_last and path in self._resolved:
             return self._resolved[path]
+        if len(path) > MAX_PATH or path.count("/") > MAX_DEPTH:
+            raise Unreadable(f"{path[:60]}…: the path is too long")
         parent, _, last = path.rstrip("/").rpartition("/")
         real: str | None
         if not last:
@@ -179,10 +195,11 @@ class GuestFiles:
         point = real
         while point not in self._mounts:
             point = point.rpartition("/")[0]
-        files = self._mounts[point]
-        if isinstance(files, str):
-            raise Unreadable(f"{real}: {files}")
-        return files, real[len(point) :] or "/"
+        mount = self._mounts[point]
+        if isinstance(mount, str):
+            raise Unreadable(f"{real}: {mount}")
+        files, prefix = mount
+        return files, prefix + real[len(point) :] or "/"
 
     def _glob(self, base: str, parts: list[str]) -> Iterator[str]:
         if not parts:
@@ -220,7 +237,8 @@ def _matching(names: Sequence[str], pattern: str) -> Sequence[str]:
     """Names that match; patterns of stars alone need no regular expression, whose making costs more than the match."""
     pieces = pattern.split("*")
     if "[" in pattern or "?" in pattern or len(pieces) > 2:
-        return fnmatch.filter(names, pattern)
+        expression = re.compile(fnmatch.translate(pattern))  # not fnmatch.filter: that folds case on some hosts
+        return [name for name in names if expression.match(name)]
     start, end = pieces
     return [name for name in names if name.startswith(start) and name.endswith(end) and len(name) >= len(start) + len(end)]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vhdprep.guest.image import Guest
 
 _MAX_STATUS = 64 * 1024 * 1024
-_STANZA = re.compile(r"^Package: (\S+)\nStatus: \S+ \S+ installed\n(?:(?!Version: ).+\n)*Version: (\S+)$", re.MULTILINE)
+_FIELD = re.compile(r"^(Package|Status|Version): (.+)$", re.MULTILINE)
 _OTHERS = {
     "/var/lib/rpm": "rpm",
     "/usr/lib/sysimage/rpm": "rpm",
@@ -42,4 +42,5 @@ def installed(guest: Guest) -> dict[str, str]:
     if found.size > _MAX_STATUS:
         raise Unreadable(f"{DPKG_STATUS}: {found.size} bytes are too many")
     text = guest.files.read(DPKG_STATUS, _MAX_STATUS).decode("utf-8", "replace")
-    return dict(_STANZA.findall(text))
+    stanzas = (dict(_FIELD.findall(stanza)) for stanza in text.split("\n\n"))
+    return {each["Package"]: each.get("Version", "") for each in stanzas if "Package" in each and each.get("Status", "").endswith(" installed")}

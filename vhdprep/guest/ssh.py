@@ -5,6 +5,7 @@ Source: OpenSSH V_9_2_P1 ``sshd_config.5``, ``servconf.c``.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import Unreadable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from vhdprep.guest.image import Guest
 
 _FILES = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config")
+_SETTING = re.compile(r"\s*(\w+)(?:\s*=\s*|\s+|$)(.*)$")
 _MAX_DEPTH = 16
 """servconf.c ``SERVCONF_MAX_DEPTH``."""
 
@@ -50,10 +52,10 @@ def _read(guest: Guest, path: str, depth: int) -> Iterator[tuple[str, str, str]]
         raise Unreadable(f"{path}: Include is nested deeper than {_MAX_DEPTH}")
     conditional = False
     for number, line in enumerate((guest.files.text(path) or "").splitlines(), 1):
-        keyword, _, value = line.strip().replace("=", " ", 1).partition(" ")
-        keyword, value = keyword.lower(), value.strip()
-        if not keyword or keyword.startswith("#"):
+        setting = _SETTING.match(line)
+        if setting is None:
             continue
+        keyword, value = setting[1].lower(), setting[2].strip()
         if keyword == "match":
             conditional = value.lower() != "all"
         elif keyword == "include" and not conditional:

@@ -86,7 +86,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def _remedy(remedy: cures.Remedy) -> dict[str, Any]:
-    values = {name: getattr(remedy, name) for name in cures.parameters(remedy) if name != "steps"}
+    values = {name: getattr(remedy, name) for name in cures.parameters(type(remedy)) if name != "steps"}
     return {"kind": cures.kind(remedy), "disposition": str(remedy.disposition), "with": values, "steps": list(remedy.steps)}
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _UNITS = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
 _SIZE = re.compile(r"(\d+) (KiB|MiB|GiB|TiB)$")
-_NUMBERS = re.compile(r"\d+")
+_NUMBERS = re.compile(r"\d+(\.\d+)*")
 
 
 class Matcher(NamedTuple):
@@ -51,7 +51,7 @@ def _contains_match(value: Value, pattern: str) -> bool:
 
 
 def _empty(value: Value, wanted: bool) -> bool:
-    return (value in ((), "")) is wanted
+    return isinstance(value, tuple | str) and (len(value) == 0) is wanted
 
 
 def _absent(value: Value, wanted: bool) -> bool:
@@ -71,13 +71,17 @@ def _multiple_of(value: Value, unit: int) -> bool:
 
 
 def _version_at_least(value: Value, bound: str) -> bool:
-    return isinstance(value, str) and version(value) >= version(bound)
+    if not isinstance(value, str):
+        return False
+    have, wanted = version(value), version(bound)
+    width = max(len(have), len(wanted))
+    return have + (0,) * (width - len(have)) >= wanted + (0,) * (width - len(wanted))
 
 
 def version(text: str) -> tuple[int, ...]:
-    """Leading dotted numbers of a version; an epoch (``1:``) and the packaging's suffix do not count."""
-    upstream = re.split(r"[-+~]", text.rpartition(":")[2], maxsplit=1)[0]
-    return tuple(int(number) for number in _NUMBERS.findall(upstream))
+    """Leading dotted numbers of a version; an epoch (``1:``) and what follows the numbers do not count."""
+    match = _NUMBERS.match(text.rpartition(":")[2])
+    return tuple(int(number) for number in match[0].split(".")) if match else ()
 
 
 MATCHERS: dict[str, Matcher] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from vhdprep.errors import Unreadable
 from vhdprep.vhd import blocktable, layout
 
 if TYPE_CHECKING:
@@ -25,6 +26,24 @@ class Reader(Protocol):
         ...
 
 
+def read_exactly(handle: BinaryIO, offset: int, size: int) -> bytes:
+    """``size`` bytes of the file at ``offset``.
+
+    Raises:
+        Unreadable: the file ends before, or the host cannot read it.
+    """
+    try:
+        handle.seek(offset)
+        data: bytes = handle.read(size) or b""
+        while len(data) < size and (more := handle.read(size - len(data))):
+            data += more
+    except OSError as error:
+        raise Unreadable(f"the image file cannot be read at byte {offset} ({error.strerror})") from error
+    if len(data) < size:
+        raise Unreadable(f"the image file ends at byte {offset + len(data)}, in the middle of what is read")
+    return data
+
+
 class FlatReader:
     """A raw disk or the payload of a fixed VHD."""
 
@@ -37,11 +56,7 @@ class FlatReader:
         size = min(size, self.size - offset)
         if size <= 0:
             return b""
-        self._handle.seek(offset)
-        data: bytes = self._handle.read(size) or b""
-        while len(data) < size and (more := self._handle.read(size - len(data))):
-            data += more
-        return data
+        return read_exactly(self._handle, offset, size)
 
 
 class DynamicReader:
@@ -72,20 +87,18 @@ class DynamicReader:
         if sector == layout.NO_BLOCK:
             return bytes(count)
         at = sector * layout.SECTOR
-        if at + self._bitmap_size >= self._file_size:
-            return bytes(count)  # outside the file: a named defect of the container
-        self._handle.seek(at + self._bitmap_size + inside)
-        data = (self._handle.read(count) or b"").ljust(count, b"\0")
+        if at + self._bitmap_size + inside + count > self._file_size:
+            raise Unreadable(f"block {block} of the disk lies outside the file")
+        data = read_exactly(self._handle, at + self._bitmap_size + inside, count)
         bits = self._bitmap(block, at)
         return data if bits is None else _mask(data, inside, bits, self._bitmap_size * 8)
 
     def _bitmap(self, block: int, at: int) -> int | None:
         """The block's bitmap as one integer, most significant bit first; None when every sector is marked."""
         if block not in self._partial:
-            self._handle.seek(at)
-            raw = self._handle.read(self._bitmap_size) or b""
+            raw = read_exactly(self._handle, at, self._bitmap_size)
             sectors = self._block_size // layout.SECTOR
-            bits = int.from_bytes(raw.ljust(self._bitmap_size, b"\0"), "big")
+            bits = int.from_bytes(raw, "big")
             full = ((1 << sectors) - 1) << (self._bitmap_size * 8 - sectors)
             self._partial[block] = None if bits & full == full else bits
         return self._partial[block]

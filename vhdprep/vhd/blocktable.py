@@ -79,13 +79,13 @@ def _entry_defects(handle: BinaryIO, fields: Mapping[str, str | int], file_size:
     span = (bitmap_size(block_size) + block_size) // layout.SECTOR
     used = sorted(sector for sector in table if sector != layout.NO_BLOCK)
     defects = []
-    last = file_size // layout.SECTOR - span
+    last = (file_size - layout.FOOTER_SIZE) // layout.SECTOR - span
     outside = [sector for sector in used if sector > last]
     if outside:
         text = f"{len(outside)} of {len(used)} blocks lie outside the file; the first at byte {outside[0] * layout.SECTOR}."
         defects.append(Defect("block-outside-file", "block-table", text))
-    metadata_end = -(-(table_offset + 4 * len(table)) // layout.SECTOR)
-    inside = [sector for sector in used if sector < metadata_end]
+    table_start, table_end = table_offset // layout.SECTOR, -(-(table_offset + 4 * len(table)) // layout.SECTOR)
+    inside = [sector for sector in used if sector < 1 or (sector < table_end and sector + span > table_start)]
     overlaps = [after for before, after in pairwise(used) if after - before < span]
     if overlaps or inside:
         first = min(overlaps + inside)

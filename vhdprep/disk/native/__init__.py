@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vhdprep.disk.native import gpt, mbr, superblock
 from vhdprep.disk.native.partition import SECTOR, Table
 from vhdprep.disk.native.stream import Stream
-from vhdprep.errors import Unreadable, UnsupportedFilesystem
+from vhdprep.errors import Unreadable, UnsupportedFilesystem, first_line
 from vhdprep.model import Defect, DiskType, Volume, VolumeKind
 from vhdprep.vhd.blocks import DynamicReader, FlatReader
 from vhdprep.vhd.container import open_image
@@ -35,9 +35,10 @@ _NO_FILES = {
 }
 """Partition types that hold no file system (util-linux ``include/pt-gpt-partnames.h``)."""
 
-_NO_FILES_EITHER = {"": "holds no file system", "swap": "swap space", "swsuspend": "swap space with a hibernated system"}
+_NO_FILES_EITHER = {"": "holds no file system", "swap": "swap space"}
 
 _REASONS = {
+    "swsuspend": "swap space with a hibernated system: the file systems are as they were when it fell asleep",
     "crypto_LUKS": "encrypted with LUKS",
     "BitLocker": "encrypted with BitLocker",
     "LVM2_member": "an LVM2 physical volume, which is not read yet",
@@ -78,6 +79,7 @@ class NativeDisk:
 
     def _describe(self, name: str, kind: VolumeKind, each: Partition) -> Volume:
         found = superblock.recognise(Stream(self._reader, each.offset, each.size))
+        cut = each.offset + each.size > self.size or each.offset < 0 or each.size <= 0
         volume = Volume(
             id=name,
             kind=kind,
@@ -89,6 +91,8 @@ class NativeDisk:
             part_label=each.label,
             active=each.active,
         )
+        if cut and found is superblock.BLANK:
+            return volume._replace(reason="it lies outside the disk", needed=True)
         return self._open(volume, found)
 
     def _open(self, volume: Volume, found: superblock.Superblock) -> Volume:
@@ -104,9 +108,8 @@ class NativeDisk:
         try:
             self._files[volume.id] = module.open_files(Stream(self._reader, volume.offset or 0, volume.size))
         except (OSError, RuntimeError, MemoryError, Unreadable) as error:
-            first = str(error).splitlines()[0][:160]
-            return volume._replace(reason=f"the {found.filesystem} file system cannot be opened ({first})", needed=True)
-        stale = "its journal was not replayed: the newest changes may be missing" if found.state == "unclean" else None
+            return volume._replace(reason=f"the {found.filesystem} file system cannot be opened ({first_line(error)})", needed=True)
+        stale = found.caveat or ("its journal was not replayed: the newest changes may be missing" if found.state == "unclean" else None)
         return volume._replace(read=True, reason=stale, needed=stale is not None)
 
 
@@ -119,7 +122,12 @@ def open_disk(path: Path, container: Container) -> Iterator[NativeDisk]:
         UsageError: the file vanished or may not be read.
     """
     with open_image(path) as handle:
-        yield NativeDisk(_open_reader(path, handle, container))
+        reader = _open_reader(path, handle, container)
+        try:
+            yield NativeDisk(reader)
+        finally:
+            if close := getattr(reader, "close", None):
+                close()
 
 
 def _open_reader(path: Path, handle: BinaryIO, container: Container) -> Reader:

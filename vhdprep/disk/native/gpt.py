@@ -1,4 +1,4 @@
-"""The GUID partition table: both headers, both arrays, each against the other.
+"""The GUID partition table: both headers, each against the other, and the array that its checksum proves.
 
 Source: UEFI specification 2.10, chapter 5.3; Linux ``block/partitions/efi.c``. Read here, not through pyvsgpt,
 which exposes neither the checksums nor the backup header that the rules ask for; tests compare the two.
@@ -35,13 +35,15 @@ class _Header(NamedTuple):
 def read(reader: Reader) -> Table | None:
     """The table of a disk with 512-byte sectors; None when neither header nor its backup is there."""
     last = reader.size // SECTOR - 1
-    header, defects = _choose_header(reader, last)
+    header, backup, defects = _choose_header(reader, last)
     if header is None:
         signatures = (reader.read_at(SECTOR, 8), reader.read_at(last * SECTOR, 8))
         return Table("gpt", [], {}, defects) if SIGNATURE in signatures else None
     partitions, problem = _read_entries(reader, header)
     if problem:
         defects.append(Defect("gpt-entries", "gpt", problem))
+        spare, spare_problem = _read_entries(reader, backup) if backup else (partitions, problem)
+        partitions = partitions if spare_problem else spare  # as Linux does: the array that its checksum proves
     for each in partitions:
         if each.offset + each.size > reader.size or each.size <= 0:
             text = f"Partition {each.number} lies outside the disk: bytes {each.offset} to {each.offset + each.size} of {reader.size}."
@@ -52,15 +54,15 @@ def read(reader: Reader) -> Table | None:
     return Table("gpt", partitions, fields, defects)
 
 
-def _choose_header(reader: Reader, last: int) -> tuple[_Header | None, list[Defect]]:
-    """The header to go by, and what is wrong with either of the two."""
+def _choose_header(reader: Reader, last: int) -> tuple[_Header | None, _Header | None, list[Defect]]:
+    """The header to go by, the backup where it is another, and what is wrong with either of the two."""
     primary, problem = _read_header(reader, 1)
     claimed = primary.alternate_lba if primary and 1 < primary.alternate_lba <= last else last
     backup, backup_problem = _read_header(reader, claimed)
     if backup is None and claimed != last:
         backup, backup_problem = _read_header(reader, last)
     if primary is None and backup is None:
-        return None, [Defect("gpt-header", "gpt", f"Neither GPT header can be used: {problem}; backup: {backup_problem}.")]
+        return None, None, [Defect("gpt-header", "gpt", f"Neither GPT header can be used: {problem}; backup: {backup_problem}.")]
     defects = []
     if problem:
         defects.append(Defect("gpt-primary", "gpt", f"The primary GPT header cannot be used ({problem}); the backup header was."))
@@ -68,7 +70,7 @@ def _choose_header(reader: Reader, last: int) -> tuple[_Header | None, list[Defe
         defects.append(Defect("gpt-backup", "gpt", f"The backup GPT header cannot be used: {backup_problem}."))
     if primary and backup:
         defects += _compare(primary, backup, last)
-    return primary or backup, defects
+    return primary or backup, backup if primary else None, defects
 
 
 def _read_header(reader: Reader, lba: int) -> tuple[_Header | None, str | None]:

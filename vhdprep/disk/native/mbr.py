@@ -38,7 +38,7 @@ def read(reader: Reader, sector: bytes) -> Table | None:
         if kind == 0 or count == 0:
             continue
         if kind in _EXTENDED:
-            logical, defect = _read_logical(reader, first, count, signature)
+            logical, defect = _read_logical(reader, first, count, signature, 5 + sum(each.number > 4 for each in partitions))
             partitions += logical
             defects += defect
             continue
@@ -57,8 +57,8 @@ def _partition(number: int, status: int, kind: int, first: int, count: int, sign
     return Partition(number, first * SECTOR, count * SECTOR, f"0x{kind:02x}", part_uuid, None, status == 0x80)
 
 
-def _read_logical(reader: Reader, base: int, size: int, signature: int) -> tuple[list[Partition], list[Defect]]:
-    """Follow the chain of extended boot records from sector ``base``."""
+def _read_logical(reader: Reader, base: int, size: int, signature: int, number: int) -> tuple[list[Partition], list[Defect]]:
+    """Follow the chain of extended boot records from sector ``base``; the first logical partition gets ``number``."""
     found: list[Partition] = []
     seen: set[int] = set()
     at = base
@@ -74,7 +74,7 @@ def _read_logical(reader: Reader, base: int, size: int, signature: int) -> tuple
             if kind in _EXTENDED and count:
                 following = base + first
             elif kind and count:
-                found.append(_partition(5 + len(found), status, kind, at + first, count, signature))
+                found.append(_partition(number + len(found), status, kind, at + first, count, signature))
         if following is None:
             return found, []
         if not base <= following < base + size:

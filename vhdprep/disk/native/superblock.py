@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vhdprep.disk.native.stream import Stream
 
 _HEAD = 0x11000
-_EXT_RECOVER, _EXT_JOURNAL_DEV = 0x4, 0x8
+_EXT_RECOVER, _EXT_JOURNAL_DEV, _EXT_ENCRYPT = 0x4, 0x8, 0x10000
 _EXT4_INCOMPAT = 0x40 | 0x80 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x20000
 _EXT4_RO_COMPAT = 0x8 | 0x10 | 0x20 | 0x40 | 0x100 | 0x200 | 0x400 | 0x1000 | 0x2000
 
@@ -32,6 +32,8 @@ class Superblock(NamedTuple):
     """Free bytes."""
     state: str | None = None
     """``clean | unclean | errors``; None = not recorded here."""
+    caveat: str | None = None
+    """Why what is read of it may not be all."""
 
 
 BLANK = Superblock("")
@@ -66,7 +68,8 @@ def _ext(head: bytes) -> Superblock | None:
     clean = "errors" if state & 2 else "unclean" if incompat & _EXT_RECOVER or not state & 1 else "clean"
     free = struct.unpack_from("<I", block, 0x0C)[0] + ((struct.unpack_from("<I", block, 0x158)[0] << 32) if incompat & 0x80 else 0)
     size = 1024 << min(struct.unpack_from("<I", block, 0x18)[0], 6)
-    return Superblock(name, str(uuid.UUID(bytes=block[0x68:0x78])), _text(block[0x78:0x88]), free * size, clean)
+    caveat = "some of its directories may be encrypted" if incompat & _EXT_ENCRYPT else None
+    return Superblock(name, str(uuid.UUID(bytes=block[0x68:0x78])), _text(block[0x78:0x88]), free * size, clean, caveat)
 
 
 def _xfs(head: bytes) -> Superblock | None:

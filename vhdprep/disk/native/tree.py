@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vhdprep.disk.backend import FileKind, FileStat
-from vhdprep.errors import Unreadable
+from vhdprep.errors import Unreadable, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,15 +98,23 @@ class LibyalFiles:
     def _list(self, path: str, entry: Any) -> dict[str, Any]:
         if entry.number_of_sub_file_entries > MAX_NAMES:
             raise Unreadable(f"{path}: the directory has more than {MAX_NAMES} entries")
-        found = {child.name: child for child in entry.sub_file_entries}
-        for name in (".", "..", None):
+        found: dict[str, Any] = {}
+        for number, child in enumerate(entry.sub_file_entries):
+            found[self._entry_name(child, number)] = child
+        for name in (".", "..", ""):
             found.pop(name, None)
         return found
+
+    def _entry_name(self, child: Any, number: int) -> str:
+        """The name, or a stand-in for one that is no UTF-8: such an entry must not hide the others, nor be lost."""
+        try:
+            return child.name or ""
+        except (OSError, RuntimeError, ValueError):
+            return f"\ufffd{number} (a name that is no UTF-8)"
 
     def _try(self, path: str, action: Callable[[], _T]) -> _T:
         """Translate the library's errors at the door."""
         try:
             return action()
         except (OSError, RuntimeError, MemoryError, ValueError, TypeError) as error:
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise Unreadable(f"{path}: the {self._name} structures cannot be read ({first[:160]})") from error
+            raise Unreadable(f"{path}: the {self._name} structures cannot be read ({first_line(error)})") from error

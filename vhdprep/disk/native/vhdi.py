@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyvhdi
 
-from vhdprep.errors import Unreadable
+from vhdprep.errors import Unreadable, first_line
 from vhdprep.model import DiskType
 from vhdprep.vhd import chain
 
@@ -36,7 +36,7 @@ class VhdiReader:
                 child.set_parent(parent)
             self.size: int = self._files[0].media_size
         except (OSError, RuntimeError, MemoryError) as error:
-            raise Unreadable(f"the chain of parents cannot be used ({_first_line(error)})") from error
+            raise Unreadable(f"the chain of parents cannot be used ({first_line(error)})") from error
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Bytes of the disk."""
@@ -44,8 +44,13 @@ class VhdiReader:
         try:
             data: bytes = self._files[0].read_buffer_at_offset(size, offset) if size > 0 else b""
         except (OSError, RuntimeError, MemoryError) as error:
-            raise Unreadable(f"the container cannot be read at byte {offset} ({_first_line(error)})") from error
+            raise Unreadable(f"the container cannot be read at byte {offset} ({first_line(error)})") from error
         return data
+
+    def close(self) -> None:
+        """Let go of every file of the chain."""
+        for file in self._files:
+            file.close()
 
 
 def _open(path: Path) -> Any:
@@ -53,9 +58,5 @@ def _open(path: Path) -> Any:
     try:
         file.open(str(path))
     except (OSError, RuntimeError, MemoryError) as error:
-        raise Unreadable(f"{path.name} cannot be opened ({_first_line(error)})") from error
+        raise Unreadable(f"{path.name} cannot be opened ({first_line(error)})") from error
     return file
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__

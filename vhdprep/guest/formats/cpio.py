@@ -77,7 +77,9 @@ def names(chunks: Iterator[bytes], place: str) -> Iterator[str]:
         if magic.startswith(_NEWC):
             yield from _members(source)
             continue
-        yield from _members(_Source(_decompress(source, magic, place), place))
+        inner = _Source(_decompress(source, magic, place), place)
+        while inner.skip_zeros():
+            yield from _members(inner)
 
 
 class _Source:
@@ -175,9 +177,16 @@ def _decompress(source: _Source, magic: bytes, place: str) -> Iterator[bytes]:
         return
     for prefix, name, make in _CODECS:
         if magic.startswith(prefix):
-            yield from _bounded(_stream(source, make(), name), place)
+            yield from _bounded(_streams(source, prefix, make, name), place)
             return
     raise Unreadable(f"{place}: the compression beginning with {magic.hex()} is not known")
+
+
+def _streams(source: _Source, prefix: bytes, make: Callable[[], _Codec], name: str) -> Iterator[bytes]:
+    """Members of one compression that follow each other are one stream, as the kernel unpacks them."""
+    yield from _stream(source, make(), name)
+    while source.peek(len(prefix)) == prefix:
+        yield from _stream(source, make(), name)
 
 
 def _stream(source: _Source, codec: _Codec, name: str) -> Iterator[bytes]:

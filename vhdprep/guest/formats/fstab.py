@@ -27,10 +27,14 @@ class FstabEntry(NamedTuple):
         return self.type == "swap"
 
     @property
+    def is_bind(self) -> bool:
+        """Whether it shows a directory of the tree at a second place."""
+        return bool({"bind", "rbind"} & set(self.options))
+
+    @property
     def needs_disk(self) -> bool:
         """Whether a local block device must be there for it."""
-        bound = {"bind", "rbind"} & set(self.options)
-        return not (self.type in _VIRTUAL or self.type in _NETWORK or bound or "_netdev" in self.options or _REMOTE.match(self.spec))
+        return not (self.type in _VIRTUAL or self.type in _NETWORK or self.is_bind or "_netdev" in self.options or _REMOTE.match(self.spec))
 
     @property
     def may_be_missing(self) -> bool:
