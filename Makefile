@@ -85,14 +85,14 @@ check: lint type arch test ## everything that CI asks for
 fixtures: $(STAMP) tools ## build every fixture image
 	$(BIN)/python -m fixtures.build --all
 
-real-image: $(STAMP) real-tools ## build a real Debian 12 as a 30 GiB VHD (needs root, about three minutes)
+real-image: $(STAMP) real-tools ## build a real Debian 12 as a 30 GiB VHD (needs root, about two minutes)
 	@[ "$$(id -u)" = 0 ] || { echo "make real-image needs root: it builds a Debian root file system"; exit 1; }
 	@test -e $(REAL)/facts.json -a $(REAL)/facts.json -nt fixtures/real/build.py || $(PYTHON) fixtures/real/build.py $(REAL)
 
 bench: $(STAMP) ## time check, inspect and the peers side by side on the real image
 	$(BIN)/python -m fixtures.bench $(REAL)
 
-docs: $(STAMP) ## regenerate what is generated: rules/schema.json, the vocabulary, the report's schema
+docs: $(STAMP) ## regenerate rules/schema.json and compiled.json, the vocabulary, the README's help
 	$(BIN)/python -m fixtures.docs
 
 wheel: $(STAMP) ## build the wheel and the source archive in dist/

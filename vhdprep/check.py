@@ -154,6 +154,7 @@ def _plain_report(
         findings=(),
         ruleset_digest="",
         ruleset_size=0,
+        left_out=0,
         started=clock.started,
         seconds=clock.seconds(),
         backend=backend,

@@ -229,6 +229,8 @@ class Report(NamedTuple):
     findings: tuple[Finding, ...]
     ruleset_digest: str
     ruleset_size: int
+    left_out: int
+    """Rules that ``--select`` and ``--ignore`` left out."""
     started: str
     seconds: float
     backend: str

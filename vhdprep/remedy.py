@@ -1,4 +1,4 @@
-"""The cures as data. What a person does by hand is derived here; nothing here performs anything."""
+"""The remedies as data. What a person does by hand is derived here; nothing here performs anything."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Disposition(StrEnum):
-    """Whether a cure may be applied without asking."""
+    """Whether a remedy may be applied without asking."""
 
     SAFE = "safe"
     UNSAFE = "unsafe"
@@ -138,11 +138,11 @@ REMEDIES: dict[str, type[Remedy]] = {
     "convert_vhd": ConvertVhd,
     "manual": Manual,
 }
-"""The word rules use → the cure."""
+"""The word rules use → the remedy."""
 
 
 def kind(remedy: Remedy) -> str:
-    """The word rules use for this cure."""
+    """The word rules use for this remedy."""
     return next(name for name, each in REMEDIES.items() if isinstance(remedy, each))
 
 

@@ -64,9 +64,10 @@ def test_the_whole_page_of_one_finding(image):
         "      /etc/ssh/ssh_host_ed25519_key  9 bytes, SHA-256 edfc089719c0\n"
         "    Why: Every machine made from the image would present the same private host\n"
         "         keys, so any one of them could pass for the others.\n"
-        "    Fix: In the guest, as root: rm -rf /etc/ssh/ssh_host_*\n"
+        "    Remedy: In a shell of the guest, as root: rm -rf /etc/ssh/ssh_host_*\n"
         "\n"
-        "0 rules passed; 1 failed; 0 undecided; 0 do not apply; everything was read.\n"
+        "0 rules passed; 1 failed; 0 undecided; 0 not applicable; 207 left out by\n"
+        "--select or --ignore; everything was read.\n"
     )
 
 
@@ -271,16 +272,20 @@ def test_ls_and_cat_show_the_guest(image):
     assert "l 0777     0     0           21 os-release -> ../usr/lib/os-release" in run("ls", path, "/etc").stdout
     assert run("cat", path, "/etc/debian_version").stdout == "12.7\n"
     assert run("cat", path, "/boot/efi/EFI/debian/grub.cfg").stdout.startswith("search.fs_uuid")
-    for command, place in (("ls", "/nowhere"), ("cat", "/etc")):
+    for command, place, words in (
+        ("ls", "/nowhere", "no such file in the guest"),
+        ("cat", "/nowhere", "no such file"),
+        ("cat", "/etc", "is a directory"),
+    ):
         done = run(command, path, place)
-        assert (done.returncode, "no such file in the guest" in done.stderr) == (2, True)
+        assert (done.returncode, words in done.stderr) == (2, True)
 
 
 def test_ls_on_an_image_without_a_guest_says_why(tmp_path):
     path = tmp_path / "none.vhd"
     path.write_bytes(b"garbage " * 1000)
     done = run("cat", path, "/etc/passwd")
-    assert (done.returncode, "no known disk format" in done.stderr) == (2, True)
+    assert (done.returncode, "no disk to read" in done.stderr) == (2, True)
 
 
 def test_inspect_shows_container_volumes_and_guest(image):
@@ -303,6 +308,30 @@ def test_rules_are_listed_explained_and_tested():
     tested = run("rules", "test")
     assert (tested.returncode, tested.stdout.endswith("examples, 0 do not hold\n")) == (0, True)
     assert json.loads(run("rules", "schema").stdout)["title"] == "A vhdprep rule"
+
+
+def test_a_bug_of_ours_exits_2_and_shows_where():
+    code = "import vhdprep.cli, vhdprep.check; vhdprep.check.inspect = None; import sys; sys.argv = ['vhdprep', 'inspect', '/etc/passwd']; vhdprep.cli.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert (done.returncode, "TypeError" in done.stderr) == (2, True)
+
+
+def test_rules_that_were_left_out_are_counted(image):
+    assert "left out by --select or --ignore" in " ".join(run("check", image("debian-12-generalized"), "--ignore", "linux-*").stdout.split())
+
+
+def test_mistakes_in_examples_are_results_not_crashes(tmp_path):
+    first = "id: site-a\ntitle: A\nseverity: note\nwhy: B.\ncheck: {probe: file_kind, with: {path: /a}, expect: {equals: file}}\nmessage: c.\n"
+    rule = (
+        first
+        + "remedy: {kind: manual, steps: [d]}\n---\nexamples:\n  - {name: x, given: {facts: {nonsense: 1}}, outcome: pass}\n  - {outcome: fail}\n"
+    )
+    (tmp_path / "site-a.yaml").write_text(rule)
+    done = run("rules", "test", "--rules", tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "what is given cannot be built" in done.stdout
+    (tmp_path / "site-a.yaml").write_text(rule + "  - [\n")
+    assert f"{tmp_path}/site-a.yaml:13: in the examples" in run("rules", "test", "--rules", tmp_path).stderr
 
 
 def test_doctor_names_every_reader():

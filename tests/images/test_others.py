@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from vhdprep.check import check, inspect
@@ -17,7 +19,7 @@ pytestmark = pytest.mark.data
         ("vhd/d2v-zerofilled.vhd", "a dynamic VHD", "d2v\\x00", 263454720, []),
         ("vhd/ext2.vhd", "a dynamic VHD", "qemu", 4212736, ["ext2"]),
         ("vhd/fat-parent.vhd", "a fixed VHD", "win ", 4194304, ["vfat"]),
-        ("vhd/fat-differential.vhd", "a differencing VHD", "win ", 4194304, []),
+        ("vhd/fat-differential.vhd", "a differencing VHD", "win ", 4194304, ["vfat"]),
         ("vhdx/ntfs-dynamic.vhdx", "a VHDX container", None, 4194304, ["ntfs"]),
         ("vhdx/lvm2.vhdx", "a VHDX container", None, 10737418240, ["LVM2_member"]),
         ("vhdx/xfs5.vhdx", "a VHDX container", None, 10737418240, ["xfs"]),
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.data
     ],
 )
 def test_each_file_is_what_its_readme_says(data, name, container, creator, size, filesystems):
+    data("vhd/fat-parent.vhd")  # the parent of the differencing disk lies beside it
     (disk,) = inspect(data(name)).disks
     assert (disk.container.contents, disk.container.creator, disk.container.virtual_size) == (container, creator, size)
     assert [volume.filesystem for volume in disk.volumes] == filesystems
@@ -40,8 +43,9 @@ def test_sizes_that_are_no_whole_mebibyte_are_refused(data, rules):
         assert finding.observations[0].where == "footer:current_size"
 
 
-def test_a_differencing_disk_names_its_missing_parent(data):
-    report = inspect(data("vhd/fat-differential.vhd"))
+def test_a_differencing_disk_names_its_missing_parent(data, tmp_path):
+    alone = shutil.copy(data("vhd/fat-differential.vhd"), tmp_path / "child.vhd")
+    report = inspect(alone)
     assert report.disks[0].container.parent.endswith("fat-parent.vhd")
     assert "fat-parent.vhd" in report.gaps[0]
 

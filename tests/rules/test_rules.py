@@ -11,7 +11,7 @@ import pytest
 
 from fixtures import build
 from fixtures.docs import compiled_rules
-from vhdprep import remedy as cures
+from vhdprep import remedy as remedies
 from vhdprep.guest.formats import yamltext
 from vhdprep.model import Outcome, Severity
 from vhdprep.probes import PROBES
@@ -73,7 +73,7 @@ def test_every_probe_matcher_and_remedy_is_used_by_a_rule():
     leaves = [leaf for found in LEAVES.values() for leaf in found]
     assert {probe.name for probe in PROBES} - {leaf.probe.name for leaf in leaves} == set()
     assert set(MATCHERS) - {leaf.matcher for leaf in leaves} == set()
-    assert set(cures.REMEDIES) - {cures.kind(rule.remedy) for rule in RULES} == set()
+    assert set(remedies.REMEDIES) - {remedies.kind(rule.remedy) for rule in RULES} == set()
 
 
 def test_every_defect_that_is_reported_is_asked_for_by_exactly_one_rule():

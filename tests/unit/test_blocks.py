@@ -8,6 +8,7 @@ import pytest
 import pyvhdi
 
 from fixtures import vhdfile
+from vhdprep.errors import Unreadable
 from vhdprep.vhd.blocks import DynamicReader, FlatReader
 from vhdprep.vhd.container import describe, open_image
 
@@ -71,6 +72,16 @@ def test_real_disks_of_other_makers_read_as_pyvhdi_reads_them(data):
             size = min(reader.size, 16 * MIB)
             assert reader.read_at(0, size) == other.read_buffer_at_offset(size, 0)
             assert reader.read_at(reader.size - 4096, 4096) == other.read_buffer_at_offset(4096, other.media_size - 4096)
+
+
+def test_a_block_outside_the_file_is_unreadable_not_zero(disk):
+    _, path = disk
+    with path.open("r+b") as file:
+        file.seek(1536)
+        file.write(b"\x7f\xff\xff\xf0")
+    found = describe(path)
+    with open_image(path) as handle, pytest.raises(Unreadable, match="block 0 of the disk lies outside the file"):
+        DynamicReader(handle, found.fields, found.file_size).read_at(0, 512)
 
 
 def test_a_flat_reader_ends_where_the_disk_ends(tmp_path):

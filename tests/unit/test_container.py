@@ -181,10 +181,12 @@ def test_a_block_inside_the_header_is_named(dynamic):
 @pytest.mark.parametrize(
     ("start", "kind", "contents"),
     [
-        (b"", "unknown", "an empty file"),
-        (b"short", "unknown", "too short for a disk (5 bytes)"),
-        (bytes(2048), "unknown", "no known disk format"),
-        (b"garbage " * 200, "unknown", "no known disk format"),
+        (b"", "unknown", "nothing: it is empty"),
+        (b"short", "unknown", "only 5 bytes, too few for a disk"),
+        (bytes(2048), "unknown", "nothing that is a known disk format"),
+        (b"garbage " * 200, "unknown", "nothing that is a known disk format"),
+        (b"a text about conectix footers " * 40, "unknown", "nothing that is a known disk format"),
+        (b"QFI\xfb" + bytes(2000) + b"conectix" + bytes(4) + b"\0\1\0\0" + bytes(900), "qcow2", "a QCOW2 container"),
         (b"vhdxfile" + bytes(2000), "vhdx", "a VHDX container"),
         (b"QFI\xfb" + bytes(2000), "qcow2", "a QCOW2 container"),
         (b"KDMV" + bytes(2000), "vmdk", "a VMDK container"),

@@ -67,8 +67,25 @@ def test_what_lies_on_an_unread_volume_is_unreadable_not_absent():
             look()
 
 
+def test_a_bind_mount_shows_the_directory_at_its_second_place():
+    files = tree({"/x/joe/.ssh/id_rsa": "key", "/home/old/f": "hidden", "/etc/f": "1"}, srv={"/data/deep/f": "mounted"})
+    files.bind("/home", "/x")
+    files.bind("/data", "/srv/data")
+    files.bind("/nothing", "/nowhere")
+    assert files.glob("/home/*/.ssh/*") == ["/home/joe/.ssh/id_rsa"]
+    assert files.text("/data/deep/f") == "mounted"
+    assert files.names("/home") == ["joe"]
+    assert files.text("/etc/f") == "1"
+
+
+def test_a_path_of_absurd_length_is_refused():
+    with pytest.raises(Unreadable, match="too long"):
+        tree({"/a": ""}).stat("/a" * 2000)
+
+
 def test_globs_take_stars_braces_classes_and_any_depth():
     files = tree({"/a/x1.conf": "", "/a/x2.conf": "", "/a/.hidden.conf": "", "/a/b/c/deep.conf": "", "/other/y.txt": "", "/dir/sub/f": ""})
+    assert files.glob("/a/X?.conf") == []
     assert files.glob("/a/x?.conf") == ["/a/x1.conf", "/a/x2.conf"]
     assert files.glob("/a/*.conf") == ["/a/.hidden.conf", "/a/x1.conf", "/a/x2.conf"]
     assert files.glob("/{a/x[2-9].conf,other/*}") == ["/a/x2.conf", "/other/y.txt"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -162,6 +164,16 @@ def test_names_in_an_initramfs_of_every_compression(compression, microcode):
     assert list(cpio.names(chunks, "initrd")) == [*early, "a/hv_vmbus.ko", "b/x.ko.xz"]
 
 
+@pytest.mark.parametrize("compression", ["gzip", "xz", "bzip2", "zstd"])
+def test_archives_one_after_another_are_all_read_packed_together_or_apart(compression):
+    one, two = (content.initramfs([name], compression, microcode=False) for name in ("a.ko", "b.ko"))
+    assert list(cpio.names(iter([one + two]), "initrd")) == ["a.ko", "b.ko"]
+    plain = b"".join(content.initramfs([name], "none", microcode=False) for name in ("a.ko", "b.ko"))
+    assert list(cpio.names(iter([gzip.compress(plain)]), "initrd")) == ["a.ko", "b.ko"]
+    halves = gzip.compress(plain[:100]) + gzip.compress(plain[100:])
+    assert list(cpio.names(iter([halves]), "initrd")) == ["a.ko", "b.ko"]
+
+
 def test_reading_an_initramfs_stops_when_the_name_was_seen():
     asked = []
 
@@ -244,6 +256,11 @@ def test_sshd_takes_the_first_value_and_expands_include_in_place():
     assert found["port"] == ("22", "/etc/ssh/sshd_config:7")
 
 
+def test_sshd_keywords_may_be_parted_by_tabs_and_equal_signs():
+    found = ssh.options(guest({"/etc/ssh/sshd_config": "PermitRootLogin\tyes\nPort = 22\nSetEnv A=b\n#Banner x\nLonely\n"}))
+    assert {key: value for key, (value, _) in found.items()} == {"permitrootlogin": "yes", "port": "22", "setenv": "A=b", "lonely": ""}
+
+
 def test_an_include_that_includes_itself_ends():
     with pytest.raises(Unreadable, match="nested"):
         ssh.options(guest({"/etc/ssh/sshd_config": "Include sshd_config\n"}))
@@ -257,6 +274,11 @@ def test_times_of_sshd(text, seconds):
 def test_dpkg_lists_only_what_is_installed():
     status = "Package: a\nStatus: install ok installed\nPriority: x\nVersion: 1:2.0-1\nDescription: x\n Version: fake\n\nPackage: b\nStatus: deinstall ok config-files\nVersion: 1\n\nPackage: c\nStatus: hold ok installed\nVersion: 3\n"
     assert packages.installed(guest({"/var/lib/dpkg/status": status})) == {"a": "1:2.0-1", "c": "3"}
+
+
+def test_essential_packages_count_too():
+    status = "Package: bash\nEssential: yes\nStatus: install ok installed\nVersion: 5.2\n"
+    assert packages.installed(guest({"/var/lib/dpkg/status": status})) == {"bash": "5.2"}
 
 
 def test_a_package_database_that_is_not_read_makes_the_answer_unknown():
@@ -287,6 +309,11 @@ def test_network_profiles_of_every_stack():
         ("ifcfg", "eth0", "dhcp", "00:00:00:00:00:01"),
         ("ifcfg", "eth1", "dhcp", None),
     }
+
+
+def test_a_netplan_file_that_does_not_parse_is_not_an_empty_one():
+    with pytest.raises(Unreadable, match="netplan"):
+        network.profiles(guest({"/etc/netplan/50.yaml": "network: [\n"}))
 
 
 def test_an_efi_program_is_known_by_its_headers():

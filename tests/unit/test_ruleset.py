@@ -63,6 +63,14 @@ def test_a_failing_rule_shows_what_decided_and_the_remedy():
     assert judge_rule(rule(TRUE), image()).remedy is None
 
 
+def test_the_password_of_a_url_is_never_shown():
+    finding = judge_rule(
+        rule(Leaf(Probe(lambda _image: Observation("http://joe:secret@proxy:3128", "/f"), "", exact=True), {}, "empty", True)), image()
+    )
+    assert finding.message == "/f is http://joe:***@proxy:3128."
+    assert finding.observations[0].value == "http://joe:***@proxy:3128"
+
+
 def test_an_undecided_rule_says_why():
     assert judge_rule(rule(UNKNOWN), image()).reason == "/u cannot be read"
 
@@ -134,7 +142,7 @@ def test_the_verdict_fails_closed(outcomes, gaps, verdict):
         ("one_of", "a", ["a", "b"], True), ("one_of", "c", ["a", "b"], False), ("one_of", ABSENT, ["a"], False),
         ("matches", "abc", "^a", True), ("matches", ABSENT, ".*", False), ("matches", ("abc",), "a", False),
         ("contains", ("a", "b"), "a", True), ("contains", "ab", "a", False), ("contains_match", ("x", "ab"), "^a", True), ("contains_match", (), "", False),
-        ("empty", (), True, True), ("empty", "", True, True), ("empty", ABSENT, True, False), ("empty", False, True, False), ("empty", ("a",), False, True),
+        ("empty", (), True, True), ("empty", "", True, True), ("empty", ABSENT, True, False), ("empty", False, True, False), ("empty", ABSENT, False, False), ("empty", 0, False, False), ("version_at_least", "1.0", "1.0.0", True), ("empty", ("a",), False, True),
         ("absent", ABSENT, True, True), ("absent", "", True, False), ("absent", ABSENT, False, False),
         ("at_least", 5, 5, True), ("at_least", 4, 5, False), ("at_least", True, 0, False), ("at_least", "9", 5, False), ("at_most", 5, 5, True),
         ("multiple_of", 2097152, 1048576, True), ("multiple_of", 2097153, 1048576, False), ("multiple_of", ABSENT, 1, False),
@@ -153,7 +161,7 @@ def test_sizes_and_versions_are_read_with_their_units():
 
 def test_values_are_shown_in_words():
     assert [show(each) for each in (ABSENT, True, False, 5, "x", (), ("a",), ("a", "b", "c", "d", "e"))] == [
-        "absent", "yes", "no", "5", "x", "nothing", "a", "a, b, c and 2 more"]  # fmt: skip
+        "absent", "yes", "no", "5", "x", "nothing", "a", "a and 4 more"]  # fmt: skip
 
 
 GOOD = """id: site-a
@@ -186,6 +194,21 @@ remedy: {kind: manual, steps: [Do it.]}
         ("why: Because.\n", "", 1, "key 'why' is missing"),
         ("why: Because.", "why: Because.\nwhy: Twice.", 5, "stands twice"),
         ("why: Because.", "why: Because.\napplies_to: {system: linux}", 5, "unknown condition 'system'"),
+        ("why: Because.", "why: Because.\napplies_to: {os: Linux}", 5, "did you mean 'linux'"),
+        ("why: Because.", "why: Because.\napplies_to: {target: generalised}", 5, "did you mean 'generalized'"),
+        ("why: Because.", "why: Because.\napplies_to: {unless: [debian]}", 5, "unless is a mapping"),
+        (
+            "check: {probe: file_kind, with: {path: /a}, expect: {equals: file}}",
+            "check: {probe: vhd_defects, with: {kinds: [footer-chekcsum]}, expect: {empty: true}}",
+            5,
+            "did you mean 'footer-checksum'",
+        ),
+        (
+            "check: {probe: file_kind, with: {path: /a}, expect: {equals: file}}",
+            "check: {probe: disk_field, with: {field: 'mbr:signatur'}, expect: {absent: true}}",
+            5,
+            "did you mean 'mbr:signature'",
+        ),
         ("why: Because.", "why: [Because.", 5, ""),
     ],
 )
@@ -210,9 +233,11 @@ def test_a_stale_compiled_entry_is_not_used(tmp_path):
     from vhdprep.ruleset import compiled
 
     document = yamltext.load(GOOD.replace("title: A", "title: Stale"))
-    (tmp_path / compiled.NAME).write_text(compiled.render({"0" * 64: document}), encoding="utf-8")
-    (tmp_path / "site-a.yaml").write_text(GOOD, encoding="utf-8")
-    assert next(each.title for each in load_rules((tmp_path,)) if each.id == "site-a") == "A"
+    for text in (compiled.render({"0" * 64: document}), "no JSON"):
+        (tmp_path / compiled.NAME).write_text(text, encoding="utf-8")
+        (tmp_path / "site-a.yaml").write_text(GOOD, encoding="utf-8")
+        assert next(each.title for each in load_rules((tmp_path,)) if each.id == "site-a") == "A"
+    assert compiled.read(tmp_path) == {}
 
 
 def test_every_target_is_a_choice_of_the_command_line():

@@ -113,6 +113,20 @@ def test_a_wrong_entry_checksum_is_named():
     assert "gpt-entries" in kinds(disk)
 
 
+def test_broken_entries_fall_back_to_those_of_the_backup():
+    disk = gpt_disk()
+    disk.data[2 * SECTOR + 32] ^= 0xFF
+    table = gpt.read(disk)
+    assert [each.offset for each in table.partitions] == [2048 * SECTOR]
+    assert "gpt-entries" in [defect.kind for defect in table.defects]
+
+
+def test_a_volume_beyond_the_end_of_the_file_is_a_gap():
+    disk = gpt_disk(((2048, 3071), (5000, 6000)))
+    (_, outside) = NativeDisk(disk).volumes
+    assert (outside.read, outside.needed, outside.reason) == (False, True, "it lies outside the disk")
+
+
 def test_both_headers_broken_leave_no_partitions():
     disk = gpt_disk()
     disk.data[SECTOR + 20] ^= 1
@@ -179,6 +193,14 @@ def test_a_broken_chain_of_logical_partitions_ends_and_is_named(second):
     disk.put(1000, second)
     table = mbr.read(disk, disk.read_at(0, SECTOR))
     assert [defect.kind for defect in table.defects] == ["extended-chain"]
+
+
+def test_two_extended_partitions_number_their_logical_ones_on():
+    disk = Bytes()
+    disk.put(0, boot_record((0, 0x05, 1000, 500), (0, 0x05, 2000, 500)))
+    for start in (1000, 2000):
+        disk.put(start, boot_record((0, 0x83, 10, 90)))
+    assert [volume.id for volume in NativeDisk(disk).volumes] == ["p5", "p6"]
 
 
 def test_a_boot_sector_of_a_file_system_is_no_partition_table():

@@ -5,13 +5,18 @@ Modules that do the work are imported inside the commands: starting up is most o
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import TYPE_CHECKING
 
 import typer
 
 from vhdprep.cli import check, doctor, files, inspect, rules
 from vhdprep.cli.common import EXIT_USAGE
 from vhdprep.errors import VhdprepError
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 app = typer.Typer(
     name="vhdprep",
@@ -39,15 +44,24 @@ def _version(version: bool = typer.Option(False, "--version", help="Print the ve
 
 
 def main() -> None:
-    """Run the program; every foreseen error is one line on stderr and exit code 2."""
+    """Run the program; every foreseen error is one line on stderr and exit code 2, and so is a bug of ours."""
+    sys.excepthook = _report_bug
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        typer.main.get_command(app)()  # app() itself would put typer's exception hook in the place of ours
     except VhdprepError as error:
         typer.echo(f"vhdprep: {error}", err=True)
         sys.exit(EXIT_USAGE)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(EXIT_USAGE)
+
+
+def _report_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Python would exit with 1, which says not-ready; nothing was judged."""
+    sys.__excepthook__(kind, error, trace)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(EXIT_USAGE)

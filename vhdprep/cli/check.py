@@ -35,19 +35,25 @@ def check(
     verbose: common.VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Judge an image: exit 0 ready, 1 not ready, 2 nothing was judged, 3 inconclusive."""
+    """Judge an image.
+
+    Exit code: 0 ready, 1 not ready, 2 nothing was judged, 3 inconclusive.
+    """
     gc.disable()  # one short run: collecting costs more than it frees
     from vhdprep.check import check as run_check
     from vhdprep.report.text import verdict_line
     from vhdprep.ruleset.load import load_rules, select
 
     subject = common.subject(image, root)
-    pairs = common.parse_reports(reports)
-    if not quiet or output:
-        pairs.insert(0, (report_format, output))
-    chosen = select(load_rules(tuple(rules or ())), tuple(selected or ()), tuple(ignored or ()))
+    pairs = common.parse_reports(subject, reports, (report_format, output))
+    if quiet and not output:
+        pairs = pairs[1:]
+    known = load_rules(tuple(rules or ()))
+    chosen = select(known, tuple(selected or ()), tuple(ignored or ()))
+    left_out = len(known) - len(chosen)
     report = run_check(subject, chosen, target=target, backend=common.backend_name(backend), tree=root is not None)
-    common.write_reports(report, subject, pairs, verbose=verbose)
+    report = report._replace(left_out=left_out)
+    common.write_reports(report, pairs, verbose=verbose)
     if quiet or output:
         typer.echo(verdict_line(report, colour=common.use_colour()))
     if report.verdict is None:

@@ -49,19 +49,14 @@ def backend_name(asked: str) -> str:
     return "native" if asked == "auto" else asked
 
 
-def write_reports(report: Report, image: Path, formats: list[tuple[str, Path | None]], *, verbose: bool) -> None:
+def write_reports(report: Report, formats: list[tuple[str, Path | None]], *, verbose: bool) -> None:
     """Render each format to its file, or to standard output where there is none.
 
     Raises:
-        UsageError: an unknown format, a file that cannot be written, or the image itself.
+        UsageError: a file cannot be written.
     """
-    from vhdprep.report import REPORTERS, load_reporter
+    from vhdprep.report import load_reporter
 
-    for name, path in formats:
-        if name not in REPORTERS:
-            raise UsageError(f"there is no report format {name!r}; choose one of: {', '.join(REPORTERS)}")
-        if path is not None and path.exists() and image.is_file() and path.samefile(image):
-            raise UsageError(f"{path}: is the image; name another file for the report")
     for name, path in formats:
         reporter = load_reporter(name)
         if path is None:
@@ -73,18 +68,25 @@ def write_reports(report: Report, image: Path, formats: list[tuple[str, Path | N
             raise UsageError(f"{path}: the report cannot be written ({error.strerror})") from error
 
 
-def parse_reports(pairs: list[str] | None) -> list[tuple[str, Path | None]]:
-    """``FORMAT=FILE`` pairs.
+def parse_reports(image: Path, pairs: list[str] | None, main: tuple[str, Path | None]) -> list[tuple[str, Path | None]]:
+    """The main report's format and file, then every ``FORMAT=FILE`` pair.
 
     Raises:
-        UsageError: a pair has no ``=``.
+        UsageError: a pair has no ``=``, a format is unknown, or a file is the image itself.
     """
-    found: list[tuple[str, Path | None]] = []
+    from vhdprep.report import REPORTERS
+
+    found: list[tuple[str, Path | None]] = [main]
     for pair in pairs or []:
-        name, equals, path = pair.partition("=")
-        if not equals or not path:
+        name, equals, file = pair.partition("=")
+        if not equals or not file:
             raise UsageError(f"--report takes FORMAT=FILE, not {pair!r}")
-        found.append((name, Path(path)))
+        found.append((name, Path(file)))
+    for name, path in found:
+        if name not in REPORTERS:
+            raise UsageError(f"there is no report format {name!r}; choose one of: {', '.join(REPORTERS)}")
+        if path is not None and path.exists() and image.is_file() and path.samefile(image):
+            raise UsageError(f"{path}: is the image; name another file for the report")
     return found
 
 

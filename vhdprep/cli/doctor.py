@@ -17,11 +17,19 @@ _PARTS = (
 )
 
 
+def _version(package: str | None) -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version(package) if package else "with Python"
+    except metadata.PackageNotFoundError:
+        return "version unknown"
+
+
 def doctor() -> None:
-    """Show which readers work on this host; exit 2 when one is missing."""
+    """Show what this host can read; exit 2 when a reader is missing."""
     import importlib
     import platform
-    from importlib import metadata
 
     from vhdprep import __version__
     from vhdprep.ruleset.load import builtin_rules_dir, load_rules
@@ -36,7 +44,7 @@ def doctor() -> None:
             missing += 1
             typer.echo(f"  missing  {module:<12} not read without it: {what} ({error})")
         else:
-            version = metadata.version(package) if package else "with Python"
+            version = _version(package)
             typer.echo(f"  works    {module:<12} {version:<14} {what}")
     typer.echo("backends: native (in process, no root needed)")
     if missing:

@@ -38,10 +38,15 @@ def ls(image: common.ImageArgument, path: PathArgument, backend: common.BackendO
 
 
 def cat(image: common.ImageArgument, path: PathArgument, backend: common.BackendOption = "auto") -> None:
-    """Write a file of the guest to standard output; on a terminal control characters are escaped."""
+    """Print a file of the guest.
+
+    On a terminal control characters are escaped; in a pipe the bytes are as they stand.
+    """
     from vhdprep.report.words import safe
 
     with _guest_files(image, backend) as files:
+        if files.is_directory(path):
+            raise UsageError(f"{safe(path)}: is a directory in the guest; list it with `vhdprep ls`")
         if not files.is_file(path):
             raise UsageError(f"{safe(path)}: there is no such file in the guest")
         offset = 0
@@ -49,7 +54,7 @@ def cat(image: common.ImageArgument, path: PathArgument, backend: common.Backend
             offset += len(data)
             if sys.stdout.isatty():
                 lines = data.decode("utf-8", "replace").split("\n")
-                typer.echo("\n".join(safe(line) for line in lines), nl=False)
+                typer.echo("\n".join("\t".join(safe(part) for part in line.split("\t")) for line in lines), nl=False)
             else:
                 sys.stdout.buffer.write(data)
 

@@ -21,10 +21,10 @@ def inspect(
     container_only: ContainerOption = False,
     verbose: common.VerboseOption = False,
 ) -> None:
-    """Show what an image is: container, volumes, operating system."""
+    """Show container, volumes and guest."""
     from vhdprep.check import inspect as run_inspect
 
     subject = common.subject(image, root)
-    pairs = [(report_format, output), *common.parse_reports(reports)]
+    pairs = common.parse_reports(subject, reports, (report_format, output))
     report = run_inspect(subject, backend=common.backend_name(backend), container_only=container_only, tree=root is not None)
-    common.write_reports(report, subject, pairs, verbose=verbose)
+    common.write_reports(report, pairs, verbose=verbose)

@@ -121,12 +121,15 @@ def _locate(guest: Guest, place: str, entry: grub.Entry) -> BootEntry:
 def _find(guest: Guest, path: str, search: str | None) -> str | None:
     """Where the boot loader's ``path`` lies in the guest: on the volume it searches, else below /boot, else below /."""
     path = path.partition(")")[2] if path.startswith("(") else path
-    candidates = []
     if search:
         volume = find_volume(f"UUID={search}", guest.volumes) or find_volume(f"LABEL={search}", guest.volumes)
-        candidates = [point.rstrip("/") + path for point, name in guest.mounts.items() if volume and name == volume.id]
-    candidates += [f"/boot{path}", path]
-    return next((each for each in candidates if guest.files.is_file(each)), None)
+        points = [point for point, name in guest.mounts.items() if volume and name == volume.id]
+        if points or guest.volumes:
+            found = [place for point in points if guest.files.is_file(place := point.rstrip("/") + path)]
+            if not found and volume is None and (unread := [each.id for each in guest.volumes if each.needed and not each.read]):
+                raise Unreadable(f"the boot loader reads {path} from a volume {search}, which may be {unread[0]}, and that was not read")
+            return found[0] if found else None
+    return next((each for each in (f"/boot{path}", path) if guest.files.is_file(each)), None)
 
 
 def _split(options: str) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from vhdprep.errors import Unreadable
 from vhdprep.guest import cloudconfig
 from vhdprep.guest.formats import keyvalue
 from vhdprep.guest.formats.plain import Lines
@@ -83,6 +84,8 @@ def _networkd(guest: Guest) -> Iterator[Profile]:
 
 def _netplan(guest: Guest) -> Iterator[Profile]:
     for layer in cloudconfig.layers(guest, NETPLAN):
+        if layer.problem:
+            raise Unreadable(f"{layer.path}: {layer.problem}")
         network = layer.data.get("network") if layer.data else None
         ethernets = network.get("ethernets") if isinstance(network, Lines) else None
         for name, settings in (ethernets if isinstance(ethernets, Lines) else {}).items():

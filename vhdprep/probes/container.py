@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
 from vhdprep.errors import Unreadable
 from vhdprep.guest.image import Image
 from vhdprep.model import Observation, Value
@@ -9,10 +12,22 @@ from vhdprep.probes.registry import probe
 from vhdprep.vhd import footer, layout
 
 _MAXIMUM = (65535, 16, 255)
+Field = Literal[
+    "format", "contents", "type", "virtual_size", "file_size", "creator", "file_name", "excess_bytes", "geometry",
+    "footer:cookie", "footer:features", "footer:format_version", "footer:data_offset", "footer:time_stamp", "footer:creator_application",
+    "footer:creator_version", "footer:creator_host_os", "footer:original_size", "footer:current_size", "footer:cylinders", "footer:heads",
+    "footer:sectors_per_track", "footer:disk_type", "footer:checksum", "footer:unique_id", "footer:saved_state",
+    "header:cookie", "header:data_offset", "header:table_offset", "header:header_version", "header:max_table_entries", "header:block_size",
+    "header:checksum", "header:parent_unique_id", "header:parent_time_stamp", "header:parent_name",
+]  # fmt: skip
+Kind = Literal[
+    "footer-checksum", "disk-type", "footer-short", "footer-cut", "footer-missing", "footer-copy", "trailing-bytes", "leading-footer", "truncated",
+    "header-missing", "header-checksum", "block-size", "block-count", "block-table-outside", "block-outside-file", "block-overlap",
+]  # fmt: skip
 
 
 @probe(returns="the field: number of bytes, word or text")
-def vhd_field(image: Image, *, field: str) -> Observation:
+def vhd_field(image: Image, *, field: Field) -> Observation:
     """One field of the container.
 
     field: `format`, `contents`, `type`, `virtual_size`, `file_size`, `creator`, `file_name`; any field of the
@@ -31,7 +46,8 @@ def vhd_field(image: Image, *, field: str) -> Observation:
     }
     if field in simple:
         value = simple[field]
-        where = {"virtual_size": "footer:current_size", "creator": "footer:creator_application"}.get(field, f"file:{field}")
+        in_footer = {"virtual_size": "footer:current_size", "creator": "footer:creator_application"} if container.format == "vhd" else {}
+        where = in_footer.get(field, f"file:{field}")
     elif field == "excess_bytes":
         size = container.virtual_size
         value = None if size is None else container.file_size - size - layout.FOOTER_SIZE
@@ -46,20 +62,20 @@ def vhd_field(image: Image, *, field: str) -> Observation:
 
 
 @probe(returns="a list of places, one for each defect")
-def vhd_defects(image: Image, *, kinds: tuple[str, ...]) -> Observation:
+def vhd_defects(image: Image, *, kinds: tuple[Kind, ...]) -> Observation:
     """What is wrong with the container's own structures.
 
-    kinds: which defects to look for, such as `footer-checksum`, `block-outside-file`; `*` for all.
+    kinds: which defects to look for.
     """
     container = image.os_disk.container
     if container.format != "vhd":
         raise Unreadable(f"the file holds {container.contents}: its structures were not looked at")
-    found = (each for each in container.defects if "*" in kinds or each.kind in kinds)
+    found = (each for each in container.defects if each.kind in kinds)
     return Observation.listing("container", tuple(Observation(each.message, f"{each.where}:{each.kind}") for each in found))
 
 
-def _geometry(fields: dict[str, str | int] | object) -> str | None:
-    if not isinstance(fields, dict) or "footer:cylinders" not in fields:
+def _geometry(fields: Mapping[str, str | int]) -> str | None:
+    if "footer:cylinders" not in fields:
         return None
     size = int(fields["footer:current_size"])
     have = (int(fields["footer:cylinders"]), int(fields["footer:heads"]), int(fields["footer:sectors_per_track"]))

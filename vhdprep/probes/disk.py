@@ -13,10 +13,17 @@ if TYPE_CHECKING:
     from vhdprep.model import Volume
 
 _MIB = 1024 * 1024
+_RECORDS_STATE = {"ext2", "ext3", "ext4", "btrfs"}
+"""File systems whose superblock says whether they were left clean."""
+Field = Literal["table", "size", "first_partition", "mbr:signature", "mbr:boot_code", "gpt:disk_guid", "gpt:alternate_lba", "gpt:last_lba"]
+Kind = Literal[
+    "extended-chain", "partition-outside-disk", "partition-overlap", "gpt-header", "gpt-primary", "gpt-backup", "gpt-backup-place", "gpt-entries",
+    "gpt-protective-mbr", "gpt-4096-sectors", "parent-time",
+]  # fmt: skip
 
 
 @probe(returns="the field: `gpt`, `mbr`, a number or a word; absent when the table has none")
-def disk_field(image: Image, *, field: str) -> Observation:
+def disk_field(image: Image, *, field: Field) -> Observation:
     """One fact of the partition table.
 
     field: `table`; `size` of the disk; `first_partition` (byte at which the first one starts); or what the table
@@ -37,12 +44,12 @@ def disk_field(image: Image, *, field: str) -> Observation:
 
 
 @probe(returns="a list of places, one for each defect")
-def disk_defects(image: Image, *, kinds: tuple[str, ...]) -> Observation:
+def disk_defects(image: Image, *, kinds: tuple[Kind, ...]) -> Observation:
     """What is wrong with the partition table.
 
-    kinds: which defects to look for, such as `gpt-backup`, `partition-overlap`; `*` for all.
+    kinds: which defects to look for. `parent-time` is about the parents of a differencing VHD.
     """
-    found = (each for each in image.need_disk().defects if "*" in kinds or each.kind in kinds)
+    found = (each for each in image.need_disk().defects if each.kind in kinds)
     parts = tuple(Observation(each.message, f"{each.where}:{each.kind}") for each in found)
     return Observation.listing("partition table", parts)
 
@@ -69,13 +76,16 @@ def volumes(
 
 
 def _matches(volume: Volume, filesystem: tuple[str, ...], type_id: tuple[str, ...]) -> bool:
-    return (not filesystem or volume.filesystem in filesystem) and (not type_id or volume.type_id in type_id)
+    types = {each.casefold() for each in type_id}
+    return (not filesystem or volume.filesystem in filesystem) and (not types or (volume.type_id or "").casefold() in types)
 
 
 def _has(volume: Volume, having: str, root: str | None) -> bool:
     if having == "misaligned":
         return volume.offset is not None and volume.offset % _MIB != 0
     if having in ("unclean", "errors"):
+        if volume.state is None and volume.read and volume.filesystem in _RECORDS_STATE:
+            raise Unreadable(f"{volume.id}: whether it was left clean is not known")
         return volume.state == having
     if having == "unread":
         return not volume.read and volume.needed
@@ -84,7 +94,9 @@ def _has(volume: Volume, having: str, root: str | None) -> bool:
     if having == "little-space":
         if root is None:
             raise Unreadable("no root file system was found, so its free space is not known")
-        return volume.id == root and volume.free is not None and volume.free < min(volume.size // 20, 1024 * _MIB)
+        if volume.id == root and volume.free is None:
+            raise Unreadable(f"{root}: how much is free is not known")
+        return volume.id == root and (volume.free or 0) < min(volume.size // 20, 1024 * _MIB)
     return True
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from vhdprep import remedy as cures
+from vhdprep import remedy as remedies
 from vhdprep.model import ABSENT, Outcome, Value
 from vhdprep.report import upload
 
@@ -29,7 +29,7 @@ def document(report: Report) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "tool": {"name": "vhdprep", "version": report.tool_version},
-        "ruleset": {"digest": report.ruleset_digest, "rules": report.ruleset_size},
+        "ruleset": {"digest": report.ruleset_digest, "rules": report.ruleset_size, "left_out": report.left_out},
         "subject": report.subject,
         "target": str(report.target),
         "verdict": str(report.verdict) if report.verdict else None,
@@ -85,9 +85,9 @@ def _finding(finding: Finding) -> dict[str, Any]:
     return found | ({"traceback": finding.traceback} if finding.traceback else {})
 
 
-def _remedy(remedy: cures.Remedy) -> dict[str, Any]:
-    values = {name: getattr(remedy, name) for name in cures.parameters(type(remedy)) if name != "steps"}
-    return {"kind": cures.kind(remedy), "disposition": str(remedy.disposition), "with": values, "steps": list(remedy.steps)}
+def _remedy(remedy: remedies.Remedy) -> dict[str, Any]:
+    values = {name: getattr(remedy, name) for name in remedies.parameters(type(remedy)) if name != "steps"}
+    return {"kind": remedies.kind(remedy), "disposition": str(remedy.disposition), "with": values, "steps": list(remedy.steps)}
 
 
 def _value(value: Value) -> Any:

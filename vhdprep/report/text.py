@@ -6,6 +6,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from vhdprep.model import Outcome, Severity, Verdict
+from vhdprep.remedy import LockPassword, RemoveFiles, TruncateFiles
 from vhdprep.report import upload, words
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
     lines = [*_head(report, page)]
     if report.verdict is not None:
         lines += _counts(report, page)
+        lines += _advice(report, page)
         for severity in Severity:
             lines += _failed(report, severity, page)
         lines += _undecided(report, page)
@@ -80,7 +82,7 @@ def _head(report: Report, page: _Page) -> Iterator[str]:
     if report.guest:
         yield from page.paragraph(words.guest(report.guest, on_disk=bool(report.disks)), "  ")
     for each in report.disks:
-        yield from page.paragraph(f"{words.container(each.container)}, {words.disk(each)}", "  ")
+        yield from page.paragraph(", ".join(part for part in (words.container(each.container), words.disk(each)) if part), "  ")
         for defect in each.container.defects if report.verdict is None else ():
             yield from page.paragraph(words.safe(defect.message), "  ", "defect: ")
     for gap in report.gaps:
@@ -91,9 +93,25 @@ def _counts(report: Report, page: _Page) -> Iterator[str]:
     """One line that says how much there is to read."""
     failed = [each.severity for each in report.findings if each.outcome is Outcome.FAIL]
     words_of = ((failed.count(severity), severity.value) for severity in Severity)
-    counts = [f"{count} {name}{'s' if count != 1 else ''}" for count, name in words_of if count]
+    counts = [words.count(count, name) for count, name in words_of if count]
     if len(counts) > 1:
         yield from page.paragraph(", ".join(counts), "  ")
+
+
+def _advice(report: Report, page: _Page) -> Iterator[str]:
+    """When to clean up a Linux guest, and the commands that clear most of it; the agent's come last, they cut the branch they sit on."""
+    removing = (RemoveFiles, TruncateFiles, LockPassword)
+    leftovers = [each for each in report.findings if each.outcome is Outcome.FAIL and isinstance(each.remedy, removing)]
+    if report.guest is None or report.guest.os != "linux" or len(leftovers) < 3:
+        return
+    yield ""
+    yield from page.paragraph(
+        "Clean up as the last thing before the guest is shut down, in one root shell: a running system writes much of it again, and the "
+        "account that you are logged in with is among it. Most goes with these two, where they are installed:",
+        "  ",
+    )
+    yield "    cloud-init clean --logs --seed"
+    yield "    waagent -deprovision+user -force; export HISTSIZE=0; shutdown now"
 
 
 def _failed(report: Report, severity: Severity, page: _Page) -> Iterator[str]:
@@ -119,10 +137,10 @@ def _finding(finding: Finding, code: str, page: _Page) -> Iterator[str]:
     if finding.severity is not Severity.NOTE or page.verbose:
         yield from page.paragraph(finding.why, "    ", "Why: ")
     if finding.remedy:
-        label = "Fix: "
+        label = "Remedy: "
         for step in finding.remedy.steps:
             yield from page.paragraph(words.safe(step), "    ", label)
-            label = "     "
+            label = " " * len("Remedy: ")
     if page.verbose:
         for reference in finding.references:
             yield page.dim(f"    See: {reference}")
@@ -146,7 +164,7 @@ def _undecided(report: Report, page: _Page) -> Iterator[str]:
         return
     total = sum(len(group) for group in groups.values())
     yield ""
-    yield page.bold(_paint(f"{total} rule{'s' if total != 1 else ''} could not be decided", "33", page.colour))
+    yield page.bold(_paint(f"{words.count(total, 'rule')} could not be decided", "33", page.colour))
     for reason, group in groups.items():
         yield ""
         yield from page.paragraph(words.safe(reason), "  ", "because ")
@@ -157,11 +175,11 @@ def _undecided(report: Report, page: _Page) -> Iterator[str]:
 
 
 def _rest(report: Report, page: _Page) -> Iterator[str]:
-    for outcome, heading in ((Outcome.PASS, "passed"), (Outcome.NOT_APPLICABLE, "do not apply")):
+    for outcome, heading in ((Outcome.PASS, "passed"), (Outcome.NOT_APPLICABLE, "not applicable")):
         found = [each for each in report.findings if each.outcome is outcome]
         if found:
             yield ""
-            yield page.bold(f"{len(found)} rules {heading}")
+            yield page.bold(f"{words.count(len(found), 'rule')} {heading}")
             for each in found:
                 note = f" ({words.safe(each.reason)})" if each.reason else ""
                 yield from page.paragraph(f"{each.rule_id}: {each.title}{note}", "  ")
@@ -170,24 +188,33 @@ def _rest(report: Report, page: _Page) -> Iterator[str]:
 def _summary(report: Report, page: _Page) -> Iterator[str]:
     unread = sum(volume.needed and not volume.read for disk in report.disks for volume in disk.volumes)
     counts = [
-        f"{report.how_many(Outcome.PASS)} rules passed",
+        words.count(report.how_many(Outcome.PASS), "rule") + " passed",
         f"{report.how_many(Outcome.FAIL)} failed",
         f"{report.how_many(Outcome.UNKNOWN)} undecided",
-        f"{report.how_many(Outcome.NOT_APPLICABLE)} do not apply",
-        "everything was read" if not report.gaps else f"{unread} volumes not read" if unread else "not everything was read",
+        f"{report.how_many(Outcome.NOT_APPLICABLE)} not applicable",
+        *([f"{report.left_out} left out by --select or --ignore"] if report.left_out else []),
+        "everything was read" if not report.gaps else f"{words.count(unread, 'volume')} not read" if unread else "not everything was read",
     ]
     yield from page.paragraph("; ".join(counts) + ".", "")
     if planned := upload.plan(report):
-        yield from page.paragraph(f"Upload it as {planned.os_type}, {planned.os_state}, with --upload-size-bytes {planned.size_bytes}:", "")
+        yield from page.paragraph(f"To upload it as {planned.os_type}, {planned.os_state}:", "")
         for command in planned.commands:
-            yield from page.paragraph(command, "  ")
+            yield f"  {command}"  # not wrapped: it is to be copied
+        if report.guest and len(report.guest.generations) > 1:
+            yield from page.paragraph("It boots as both generations; with V1 in both places it becomes a Generation 1 image.", "")
 
 
 def _volumes(report: Report, page: _Page) -> Iterator[str]:
     for disk in report.disks:
         yield ""
         rows = [
-            (each.id, each.filesystem or "-", words.size(each.size).split(" (")[0], each.uuid or "-", "" if each.read else f"not read: {each.reason}")
+            (
+                each.id,
+                each.filesystem or "-",
+                words.size(each.size).split(" (")[0],
+                each.uuid or "-",
+                "" if each.read else f"not read: {each.reason}" if each.needed else (each.reason or ""),
+            )
             for each in disk.volumes
         ]
         yield from _table(rows, page)

@@ -39,8 +39,12 @@ def plan(report: Report) -> Upload | None:
     commands = [
         f"az disk create -g GROUP -n DISK --os-type {os_type} {shape}--upload-type Upload --upload-size-bytes {container.file_size}",
         "az disk grant-access -g GROUP -n DISK --access-level Write --duration-in-seconds 86400",
-        "azcopy copy IMAGE.vhd SAS-URL --blob-type PageBlob",
+        "azcopy copy IMAGE.vhd 'SAS-URL' --blob-type PageBlob",
         "az disk revoke-access -g GROUP -n DISK",
     ]
+    if report.target is Target.SPECIALIZED:
+        commands.append(f"az vm create -g GROUP -n VM --attach-os-disk DISK --os-type {os_type}")
+    else:
+        commands.append(f"az image create -g GROUP -n IMAGE --source DISK --os-type {os_type} {generation}".rstrip())
     state = "Specialized" if report.target is Target.SPECIALIZED else "Generalized"
     return Upload(container.file_size, os_type, facts.generation, state, architecture, commands)

@@ -15,7 +15,8 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 
 
 def safe(text: str) -> str:
-    """Text of the image with every control and direction character shown as an escape."""
+    """Text of the image in one line: every control and direction character shown as an escape, a tab as a space."""
+    text = text.replace("\t", " ")
     if text.isascii() and text.isprintable():
         return text
     return "".join(_escape(letter) if unicodedata.category(letter) in _HIDDEN else letter for letter in text)
@@ -32,15 +33,20 @@ def value(seen: Value) -> str:
     return safe(str(seen))
 
 
-def size(count: int | None) -> str:
+def size(number: int | None) -> str:
     """Bytes in the largest unit that leaves a whole number, else rounded with the exact count."""
-    if count is None:
+    if number is None:
         return "unknown size"
     for unit, name in _UNITS:
-        if count >= unit:
-            whole, rest = divmod(count, unit)
-            return f"{whole} {name}" if not rest else f"{count / unit:.1f} {name} ({count} bytes)"
-    return f"{count} bytes"
+        if number >= unit:
+            whole, rest = divmod(number, unit)
+            return f"{whole} {name}" if not rest else f"{number / unit:.1f} {name} ({number} bytes)"
+    return f"{number} bytes"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 rule``, ``2 rules``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def container(described: Container) -> str:
@@ -57,12 +63,13 @@ def guest(facts: GuestFacts, *, on_disk: bool = True) -> str:
 
 
 def disk(described: DiskReport) -> str:
-    """``GPT, 3 volumes, all read``."""
+    """``GPT, 3 volumes, all read``; empty where no disk was found."""
+    if described.table is None and not described.volumes:
+        return ""
     table = {"gpt": "GPT", "mbr": "MBR", None: "no partition table"}.get(described.table, described.table)
     unread = [volume.id for volume in described.volumes if volume.needed and not volume.read]
-    count = len(described.volumes)
-    what = f"{count} volume{'s' if count != 1 else ''}"
-    return f"{table}, {what}, " + (f"not read: {', '.join(unread)}" if unread else "all read" if count else "nothing to read")
+    what = count(len(described.volumes), "volume")
+    return f"{table}, {what}, " + (f"not read: {', '.join(unread)}" if unread else "all read" if described.volumes else "nothing to read")
 
 
 def _escape(letter: str) -> str:

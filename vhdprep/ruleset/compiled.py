@@ -21,10 +21,9 @@ def read(directory: Path) -> dict[str, Lines]:
     """Digest of a rule's own document → its values; empty when nothing was compiled."""
     path = directory / NAME
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+        return dict(json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_lines))
+    except (FileNotFoundError, json.JSONDecodeError):
         return {}
-    return dict(json.loads(text, object_pairs_hook=_lines))
 
 
 def render(documents: dict[str, Any]) -> str:

@@ -6,13 +6,14 @@ in the finding, and the run goes on.
 
 from __future__ import annotations
 
+import re
 import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import NoDisk, Unreadable
 from vhdprep.model import ABSENT, Finding, Observation, Outcome, Value
 from vhdprep.ruleset.matchers import MATCHERS, version
-from vhdprep.ruleset.rule import FACT_KEYS, AllOf, AnyOf, Check, Leaf, Not
+from vhdprep.ruleset.rule import AllOf, AnyOf, Check, Leaf, Not
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from vhdprep.guest.image import Image
     from vhdprep.ruleset.rule import Rule
 
-SHOWN = 3
-"""Items of a list that a message names."""
+SHOWN = 1
+"""Items of a list that a message names; the observations name them all."""
+_URL_SECRET = re.compile(r"(\w+://[^/\s:@]*:)[^/\s@]+@")
 
 
 class _Result(NamedTuple):
@@ -70,25 +72,26 @@ def show(value: Value) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
-        rest = len(value) - SHOWN
-        return ", ".join(value[:SHOWN]) + (f" and {rest} more" if rest > 0 else "") if value else "nothing"
+        names = list(dict.fromkeys(value))
+        rest = len(names) - SHOWN
+        return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "") if names else "nothing"
     return str(value)
 
 
 def _applies(rule: Rule, image: Image) -> tuple[bool | None, str]:
-    for group, wanted in ((rule.applies_to.only, True), (rule.applies_to.unless, False)):
-        undecided = None
-        for key in sorted(group, key=lambda name: name in FACT_KEYS):
-            holds = _condition(key, group[key], image)
-            if holds is None:
-                undecided = image.no_guest if image.guest is None else f"the guest's {key} is not known"
-            elif holds is not wanted and (wanted or len(group) == 1):
-                word = "only" if wanted else "not"
-                return False, f"the rule is {word} for {key} {', '.join(group[key])}"
-        if undecided is not None:
-            return None, undecided or "no operating system was recognised"
-        if not wanted and len(group) > 1 and all(_condition(key, group[key], image) for key in group):
-            return False, "the rule excludes this guest"
+    """Whether the conditions hold, None = not known; and why not."""
+    only = {key: _condition(key, values, image) for key, values in rule.applies_to.only.items()}
+    unless = {key: _condition(key, values, image) for key, values in rule.applies_to.unless.items()}
+    for key, holds in only.items():
+        if holds is False:
+            return False, f"the rule is only for {key} {', '.join(rule.applies_to.only[key])}"
+    if unless and all(unless.values()):
+        return False, "the rule excludes " + ", ".join(f"{key} {' or '.join(rule.applies_to.unless[key])}" for key in unless)
+    undecided = [key for key, holds in only.items() if holds is None]
+    if False not in unless.values():
+        undecided += [key for key, holds in unless.items() if holds is None]
+    if undecided:
+        return None, image.no_guest or f"the guest's {undecided[0]} is not known"
     return True, ""
 
 
@@ -177,7 +180,7 @@ def _finding(rule: Rule, outcome: Outcome, seen: tuple[Observation, ...] = (), r
         severity=rule.severity,
         outcome=outcome,
         message=_message(rule, seen) if outcome is Outcome.FAIL else f"{rule.title}.",
-        observations=tuple(part for each in seen for part in (each.parts or (each,))),
+        observations=tuple(dict.fromkeys(_masked(part) for each in seen for part in (each.parts or (each,)))),
         reason=reason,
         remedy=rule.remedy if outcome is Outcome.FAIL else None,
         references=rule.references,
@@ -187,10 +190,15 @@ def _finding(rule: Rule, outcome: Outcome, seen: tuple[Observation, ...] = (), r
     )
 
 
+def _masked(seen: Observation) -> Observation:
+    """Without the password of a URL (``http://user:password@proxy``)."""
+    return seen._replace(value=_URL_SECRET.sub(r"\1***@", seen.value)) if isinstance(seen.value, str) else seen
+
+
 def _message(rule: Rule, seen: tuple[Observation, ...]) -> str:
     def words(facts: Mapping[str, None]) -> str:
         return ", ".join(facts)
 
-    observed = words(dict.fromkeys(show(each.value) for each in seen))
+    observed = words(dict.fromkeys(show(_masked(each).value) for each in seen))
     where = words(dict.fromkeys(show(tuple(part.where for part in each.parts)) if each.parts else each.where for each in seen))
     return rule.message.replace("{observed}", observed).replace("{where}", where)

@@ -48,7 +48,7 @@ def load_rules(extra: Sequence[Path] = ()) -> tuple[Rule, ...]:
     for directory in (builtin_rules_dir(), *extra):
         if not directory.is_dir():
             raise UsageError(f"{directory}: is no directory of rules; name a folder with .yaml files")
-        known = compiled.read(directory)
+        known = compiled.read(directory) if directory == builtin_rules_dir() else {}
         for path in sorted(directory.rglob("*.yaml")):
             document = _Document(path, path.relative_to(directory).as_posix(), found, complaints)
             rule = document.rule(known)
@@ -88,9 +88,17 @@ def read_document(rule_file: Path) -> str:
 
 
 def read_examples(rule_file: Path) -> Any:
-    """The second document of a rule file, as plain values; None when there is none."""
+    """The second document of a rule file, as plain values; None when there is none.
+
+    Raises:
+        RuleError: it is not YAML.
+    """
     parts = rule_file.read_text(encoding="utf-8").split(_SPLIT, 1)
-    return yamltext.load(parts[1]) if len(parts) == 2 else None
+    try:
+        return yamltext.load(parts[1]) if len(parts) == 2 else None
+    except yamltext.YamlError as error:
+        line = parts[0].count("\n") + 2 + error.line
+        raise RuleError([Complaint(str(rule_file), line, f"in the examples: {error}")]) from error
 
 
 def rule_files(extra: Sequence[Path] = ()) -> dict[str, Path]:

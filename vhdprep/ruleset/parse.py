@@ -6,8 +6,10 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vhdprep import remedy as cures
+from vhdprep import remedy as remedies
+from vhdprep.guest.detect import MACHINES
 from vhdprep.guest.formats.plain import Lines
+from vhdprep.model import DiskType, Target
 from vhdprep.probes import PROBES
 from vhdprep.ruleset.matchers import MATCHERS, quantity
 from vhdprep.ruleset.rule import FACT_KEYS, IMAGE_KEYS, AllOf, AnyOf, AppliesTo, Check, Leaf, Not
@@ -18,6 +20,15 @@ if TYPE_CHECKING:
     from vhdprep.probes import ParameterInfo, Probe
 
 BY_NAME: dict[str, Probe] = {each.name: each for each in PROBES}
+_WORDS: dict[str, tuple[str, ...]] = {
+    "target": tuple(each.value for each in Target),
+    "format": ("vhd", "vhdx", "qcow2", "vmdk", "vdi", "raw", "unknown"),
+    "type": tuple(each.value for each in DiskType),
+    "os": ("linux", "windows", "freebsd", "openbsd"),
+    "boot": ("bios", "uefi"),
+    "arch": tuple(MACHINES.values()),
+}
+"""Conditions whose values are a closed list; a misspelt one would never hold."""
 _NOTHING = AllOf(())
 VERSION_RANGE = re.compile(r"(?:>=|<=|>|<|=)?\s*[\d.]+$")
 
@@ -60,25 +71,28 @@ class Parser:
             self._no(1, "applies_to is a mapping of conditions")
             return AppliesTo()
         unless = data.get("unless", Lines())
+        if not isinstance(unless, Lines):
+            self._no(data.line_of("unless"), "unless is a mapping of conditions")
+            unless = Lines()
         only = {key: self._condition(data, key) for key in data if key != "unless"}
-        return AppliesTo(only, {key: self._condition(unless, key) for key in unless} if isinstance(unless, Lines) else {})
+        return AppliesTo(only, {key: self._condition(unless, key) for key in unless})
 
-    def remedy(self, data: Any, line: int) -> cures.Remedy:
+    def remedy(self, data: Any, line: int) -> remedies.Remedy:
         """The remedy, typed."""
-        fallback = cures.Manual(())
+        fallback = remedies.Manual(())
         if not isinstance(data, Lines) or "kind" not in data:
             self._no(line, "a remedy has a kind")
             return fallback
-        kind = cures.REMEDIES.get(data["kind"])
+        kind = remedies.REMEDIES.get(data["kind"])
         if kind is None:
-            self._unknown(data.line_of("kind"), "remedy", str(data["kind"]), cures.REMEDIES)
+            self._unknown(data.line_of("kind"), "remedy", str(data["kind"]), remedies.REMEDIES)
             return fallback
-        if kind is cures.Manual:
+        if kind is remedies.Manual:
             self._only(data, {"kind", "steps"})
-            return cures.Manual(self.texts(data.get("steps"), "steps", data))
+            return remedies.Manual(self.texts(data.get("steps"), "steps", data))
         self._only(data, {"kind", "with", "disposition"})
         given = data.get("with")
-        wanted = cures.parameters(kind)
+        wanted = remedies.parameters(kind)
         if not isinstance(given, Lines) or set(given) != set(wanted):
             self._no(line, f"remedy {data['kind']} takes with: {', '.join(wanted)}")
             return fallback
@@ -86,7 +100,7 @@ class Parser:
             self._no(line, "a remedy's disposition is safe or unsafe")
             return fallback
         values: dict[str, Any] = {name: self.texts(given[name], name, given) if many else str(given[name]) for name, many in wanted.items()}
-        return kind(**values, disposition=cures.Disposition(data["disposition"]))
+        return kind(**values, disposition=remedies.Disposition(data["disposition"]))
 
     def texts(self, data: Any, name: str, parent: Lines) -> tuple[str, ...]:
         """A list of texts."""
@@ -150,6 +164,9 @@ class Parser:
             self._unknown(data.line_of(key), "condition", key, dict.fromkeys((*FACT_KEYS, *IMAGE_KEYS)))
         if key == "version" and not all(VERSION_RANGE.match(part.strip()) for value in values for part in str(value).split(",")):
             self._no(data.line_of(key), "version takes ranges such as '>=8,<10'")
+        for value in values:
+            if key in _WORDS and value not in _WORDS[key]:
+                self._unknown(data.line_of(key), key, str(value), dict.fromkeys(_WORDS[key]))
         return tuple(str(value) for value in values)
 
     def _only(self, data: Lines, allowed: set[str]) -> None:
@@ -184,13 +201,19 @@ def _scalars(values: Iterable[Any]) -> bool:
 
 def _bad_parameter(info: ParameterInfo, value: Any) -> str | None:
     if info.type is tuple:
-        return None if isinstance(value, list) and all(isinstance(each, str) for each in value) else "takes a list of texts"
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            return "takes a list of texts"
+        return next((problem for each in value if (problem := _bad_choice(info, each))), None)
     if type(value) is not info.type:
         return f"takes {info.type.__name__}, not {value!r}"
-    if info.choices and value not in info.choices:
-        near = get_close_matches(str(value), info.choices, 1)
-        return f"{value!r} is unknown; choose {', '.join(info.choices)}" + (f" (did you mean {near[0]}?)" if near else "")
-    return None
+    return _bad_choice(info, value)
+
+
+def _bad_choice(info: ParameterInfo, value: Any) -> str | None:
+    if not info.choices or value in info.choices:
+        return None
+    near = get_close_matches(str(value), info.choices, 1)
+    return f"{value!r} is unknown; " + (f"did you mean {near[0]!r}?" if near else f"choose {', '.join(info.choices)}")
 
 
 def _bad_pattern(pattern: str) -> str | None:

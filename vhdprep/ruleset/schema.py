@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vhdprep import remedy as cures
+from vhdprep import remedy as remedies
 from vhdprep.model import Severity, Target
 from vhdprep.probes import PROBES, ParameterInfo
 from vhdprep.ruleset.matchers import MATCHERS
@@ -46,7 +46,7 @@ def rule_schema() -> dict[str, Any]:
             "why": _TEXT,
             "check": {"$ref": "#/$defs/check"},
             "message": {"type": "string", "pattern": r"\.\s*$"},
-            "remedy": {"anyOf": [_remedy(name, each) for name, each in cures.REMEDIES.items()]},
+            "remedy": {"anyOf": [_remedy(name, each) for name, each in remedies.REMEDIES.items()]},
             "references": _TEXTS,
             "azure_says": _TEXT,
             "overrides": _TEXT,
@@ -60,11 +60,11 @@ def vocabulary() -> str:
     lines = ["## Probes", "", "| probe | parameters | returns | what it looks at |", "|---|---|---|---|"]
     for each in PROBES:
         params = ", ".join(_parameter(info) for info in each.parameters.values())
-        lines.append(f"| `{each.name}` | {params} | {each.returns} | {_cell(each.manual)} |")
+        lines.append(f"| `{each.name}` | {params} | {_cell(each.returns)} | {_cell(each.manual)} |")
     lines += ["", "## Matchers", "", "| matcher | takes | holds when |", "|---|---|---|"]
     lines += [f"| `{name}` | {each.argument} | {each.manual} |" for name, each in MATCHERS.items()]
     lines += ["", "## Remedies", "", "| kind | with | what it does |", "|---|---|---|"]
-    lines += [f"| `{name}` | {', '.join(cures.parameters(each))} | {_cell(each.__doc__ or '')} |" for name, each in cures.REMEDIES.items()]
+    lines += [f"| `{name}` | {', '.join(remedies.parameters(each))} | {_cell(each.__doc__ or '')} |" for name, each in remedies.REMEDIES.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -104,10 +104,10 @@ def _not() -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "required": ["not"], "properties": {"not": {"$ref": "#/$defs/check"}}}
 
 
-def _remedy(name: str, kind: type[cures.Remedy]) -> dict[str, Any]:
-    wanted = {each: _TEXTS if many else _TEXT for each, many in cures.parameters(kind).items()}
+def _remedy(name: str, kind: type[remedies.Remedy]) -> dict[str, Any]:
+    wanted = {each: _TEXTS if many else _TEXT for each, many in remedies.parameters(kind).items()}
     base: dict[str, Any] = {"type": "object", "additionalProperties": False}
-    if kind is cures.Manual:
+    if kind is remedies.Manual:
         return base | {"required": ["kind", "steps"], "properties": {"kind": {"const": "manual"}, "steps": _TEXTS}}
     params = {"type": "object", "additionalProperties": False, "required": list(wanted), "properties": wanted}
     return base | {

@@ -62,20 +62,28 @@ def run_examples(rule: Rule, path: Path) -> list[Result]:
     examples = data.get("examples") if isinstance(data, dict) else None
     if not isinstance(examples, list) or not examples:
         return [Result("", "examples", "none", "the file has no second document with examples")]
-    results = []
-    for example in examples:
-        unknown = set(example.get("given") or {}) - _GIVEN
-        if unknown:
-            results.append(Result(example.get("name", ""), "given", "unknown key", ", ".join(sorted(unknown))))
-            continue
-        finding = judge_rule(rule, build_image(example.get("given") or {}))
-        detail = finding.reason or finding.message
-        results.append(Result(example["name"], str(example["outcome"]), str(finding.outcome), finding.traceback or detail))
-    covered = {str(example.get("outcome")) for example in examples}
+    results = [_run(rule, example) for example in examples]
+    covered = {result.wanted for result in results}
     missing = [str(outcome) for outcome in (Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN) if str(outcome) not in covered]
     return results + [
         Result("", f"an example that is {outcome}", "none", "every rule is shown to pass, to fail and to be undecided") for outcome in missing
     ]
+
+
+def _run(rule: Rule, example: Any) -> Result:
+    """One example; a mistake in writing it is a result, not a crash."""
+    if not isinstance(example, dict) or not {"name", "given", "outcome"} <= set(example):
+        return Result(str(example)[:40], "name, given and outcome", "something else", "an example has these three keys")
+    given = example["given"] or {}
+    if unknown := set(given) - _GIVEN:
+        return Result(example["name"], "given", "unknown key", f"{', '.join(sorted(unknown))}; known: {', '.join(sorted(_GIVEN))}")
+    try:
+        image = build_image(given)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return Result(example["name"], "an image", "none", f"what is given cannot be built: {error}")
+    finding = judge_rule(rule, image)
+    detail = finding.reason or finding.message
+    return Result(example["name"], str(example["outcome"]), str(finding.outcome), finding.traceback or detail)
 
 
 def build_image(given: Mapping[str, Any]) -> Image:

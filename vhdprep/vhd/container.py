@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _TAIL = 64 * 1024
 """How far from the end a footer is searched when it is not where it belongs."""
 
+_VERSION = b"\x00\x01\x00\x00"
+"""File format version 1.0, the only one there is."""
+
 _RAW_MAGICS = (
     (510, b"\x55\xaa"),
     (512, b"EFI PART"),
@@ -120,11 +123,13 @@ def _locate_footer(handle: BinaryIO, start: bytes, file_size: int) -> tuple[int 
     tail = read_at(handle, tail_at, _TAIL)
     if file_size >= size and tail[-size:].startswith(cookie):
         return file_size - size, []
+    if any(start[at : at + len(magic)] == magic for at, magic, _, _ in layout.MAGICS):
+        return None, []
     if file_size >= size - 1 and tail[1 - size :].startswith(cookie):
         text = "The footer is 511 bytes long, as Virtual PC wrote it before 2004; Azure expects 512."
         return file_size - size + 1, [Defect("footer-short", "footer", text)]
     found = tail.rfind(cookie)
-    if found > 0:
+    if found > 0 and tail[found + 12 : found + 16] == _VERSION:  # the cookie alone may stand in any text
         extra = file_size - tail_at - found - size
         text = f"The file goes on for {extra} bytes after its footer." if extra >= 0 else f"The footer is cut short by {-extra} bytes."
         return tail_at + found, [Defect("trailing-bytes" if extra >= 0 else "footer-cut", "footer", text)]
@@ -135,11 +140,11 @@ def _locate_footer(handle: BinaryIO, start: bytes, file_size: int) -> tuple[int 
 
 
 def _describe_other(path: Path, start: bytes, file_size: int) -> Container:
-    kind, contents = "unknown", "no known disk format"
+    kind, contents = "unknown", "nothing that is a known disk format"
     if not file_size:
-        contents = "an empty file"
+        contents = "nothing: it is empty"
     elif file_size < layout.FOOTER_SIZE:
-        contents = f"too short for a disk ({file_size} bytes)"
+        contents = f"only {file_size} bytes, too few for a disk"
     for offset, magic, name, words in layout.MAGICS:
         if start[offset : offset + len(magic)] == magic:
             kind, contents = name, words

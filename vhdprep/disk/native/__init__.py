@@ -145,7 +145,7 @@ def _open_reader(path: Path, handle: BinaryIO, container: Container) -> Reader:
         vhdi = importlib.import_module(f"{__name__}.vhdi")  # late: most images do not need it
         reader: Reader = vhdi.VhdiReader(path, container)
         return reader
-    raise Unreadable(f"the file holds {container.contents}, which is not read")
+    raise Unreadable(f"there is no disk to read: the file holds {container.contents}")
 
 
 def _read_table(reader: Reader) -> Table | None:

@@ -24,6 +24,11 @@ class FatFiles(LibyalFiles):
 
     case_sensitive = False
 
+    def __init__(self, volume: Any, name: str) -> None:
+        """Start with nothing folded."""
+        self._folded: dict[str, dict[str, Any]] = {}
+        super().__init__(volume, name)
+
     def _stat(self, entry: Any) -> FileStat:
         is_directory = entry is self._entries["/"] or entry.file_attribute_flags & _DIRECTORY
         kind = FileKind.DIRECTORY if is_directory else FileKind.FILE
@@ -33,10 +38,9 @@ class FatFiles(LibyalFiles):
         return name.casefold()
 
     def _by_key(self, path: str, children: dict[str, Any]) -> dict[str, Any]:
-        key = f"{path}\0folded"
-        if key not in self._names:
-            self._names[key] = {name.casefold(): entry for name, entry in children.items()}
-        return self._names[key]
+        if path not in self._folded:
+            self._folded[path] = {name.casefold(): entry for name, entry in children.items()}
+        return self._folded[path]
 
 
 def open_files(stream: Stream) -> LibyalFiles:
