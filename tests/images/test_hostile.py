@@ -1,0 +1,364 @@
+"""Images made to hurt: every one is judged within seconds and bounded memory, in words, without a traceback.
+
+Each row builds a file, runs the program in a process of its own, and asserts the verdict exactly, time and peak
+memory loosely. What limits each attack is a constant beside the reader it bounds (vhdprep/README.md).
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import lzma
+import os
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fixtures import build, vhdfile
+from tests.unit.test_tables import Bytes, boot_record, gpt_disk
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MIB = 1024 * 1024
+SECONDS, MEMORY = 5, 500 * MIB
+CASES = {}
+
+
+def case(verdict, says=""):
+    """Register a builder: ``verdict`` exactly, and ``says`` somewhere in the report."""
+
+    def register(builder):
+        CASES[builder.__name__.replace("_", " ")] = (builder, verdict, says)
+        return builder
+
+    return register
+
+
+def write(place, data, *, kind=None, **fields):
+    """The bytes as a raw file, or as a VHD of ``kind``."""
+    path = place / "hostile.vhd"
+    raw = place / "hostile.raw"
+    raw.write_bytes(bytes(data))
+    if kind is None:
+        return raw
+    vhdfile.write(raw, path, kind=kind, footer=fields)
+    return path
+
+
+def patched(path, *wounds):
+    with path.open("r+b") as file:
+        for at, data in wounds:
+            file.seek(at if at >= 0 else file.seek(0, 2) + at)
+            file.write(data)
+    return path
+
+
+def guest(place, add=None, edit=None, size="64 MiB", **changes):
+    """The good Debian guest on an MBR disk, with files of the attacker's."""
+    recipe = {**build.recipes()["debian-12-mbr"], "size": size, **changes}
+    recipe["add"] = {**recipe.get("add", {}), **(add or {})}
+    recipe["edit"] = {**recipe.get("edit", {}), **(edit or {})}
+    raw, path = place / "hostile.raw", place / "hostile.vhd"
+    build.write_disk(recipe, raw, place)
+    vhdfile.write(raw, path)
+    return path
+
+
+def dynamic_header(path, **fields):
+    offsets = {"data_offset": (8, "Q"), "table_offset": (16, "Q"), "entries": (28, "I"), "block_size": (32, "I")}
+    return patched(path, *((512 + offsets[name][0], struct.pack(f">{offsets[name][1]}", value)) for name, value in fields.items()))
+
+
+# containers
+
+
+@case("not-ready", "vhd-payload-complete")
+def sixty_four_tebibytes_claimed_by_two_kibibytes(place):
+    return write(place, bytes(1536), kind="fixed", current_size=64 * 1024**4)
+
+
+@case("not-ready", "vhd-block-table-sound")
+def a_dynamic_disk_of_all_the_bytes_there_are(place):
+    return write(place, bytes(8 * MIB), kind="dynamic", current_size=2**64 - 512)
+
+
+@case("not-ready", "vhd-block-table-sound")
+def a_block_table_of_four_billion_entries(place):
+    return dynamic_header(write(place, bytes(8 * MIB), kind="dynamic"), entries=0xFFFFFFFF)
+
+
+@case("not-ready", "vhd-block-table-sound")
+def a_block_table_inside_itself(place):
+    path = write(place, bytes(gpt_disk().data), kind="dynamic")
+    return patched(path, (1536, struct.pack(">I", 3)))
+
+
+@case("not-ready", "vhd-block-table-sound")
+def every_block_is_the_same_one(place):
+    path = write(place, b"\1" * (8 * MIB), kind="dynamic")
+    return patched(path, (1536, struct.pack(">I", 4) * 4))
+
+
+@case("not-ready", "vhd-block-table-sound")
+def blocks_of_two_gibibytes(place):
+    return dynamic_header(write(place, b"\1" * (8 * MIB), kind="dynamic"), block_size=2**31)
+
+
+@case("not-ready", "vhd-block-table-sound")
+def a_header_that_points_at_the_footer(place):
+    path = write(place, bytes(8 * MIB), kind="dynamic")
+    return patched(path, (-512, vhdfile.make_footer(8 * MIB, 3, {"data_offset": 0})))
+
+
+@case("not-ready", "vhd-type-fixed")
+def two_tebibytes_in_a_million_blocks(place):
+    raw, path = place / "hostile.raw", place / "hostile.vhd"
+    raw.write_bytes(b"")
+    blocks = 1024 * 1024
+    header = bytearray(1024)
+    header[0:8] = b"cxsparse"
+    struct.pack_into(">QQIII", header, 8, 2**64 - 1, 1536, 0x10000, blocks, 2 * MIB)
+    header[36:40] = struct.pack(">I", ~sum(header) & 0xFFFFFFFF)
+    footer = vhdfile.make_footer(blocks * 2 * MIB, 3, {})
+    path.write_bytes(footer + header + b"\xff" * (4 * blocks) + footer)
+    return path
+
+
+@case("not-ready", "vhd-type-not-differencing")
+def a_differencing_disk_that_is_its_own_parent(place):
+    path = write(place, bytes(8 * MIB), kind="dynamic", disk_type=4)
+    footer = path.read_bytes()[-512:]
+    return patched(path, (512 + 40, footer[68:84]), (512 + 64, "hostile.vhd".encode("utf-16-be")))
+
+
+@case("not-ready", "vhd-footer-checksum-valid")
+def nothing_but_cookies(place):
+    return write(place, b"conectix" * 200)
+
+
+# partition tables
+
+
+@case("not-ready", "disk-table-valid")
+def a_gpt_of_four_billion_entries(place):
+    return write(place, gpt_disk(entry_count=0xFFFFFFFF).data, kind="fixed")
+
+
+@case("not-ready", "disk-table-valid")
+def a_gpt_partition_behind_the_end_of_the_world(place):
+    return write(place, gpt_disk(((2048, 2**63),)).data, kind="fixed")
+
+
+@case("not-ready", "disk-table-valid")
+def a_hundred_overlapping_partitions(place):
+    return write(place, gpt_disk(tuple((2048, 3000 + number) for number in range(100))).data, kind="fixed")
+
+
+@case("not-ready", "disk-table-valid")
+def extended_partitions_in_a_circle(place):
+    disk = Bytes()
+    disk.put(0, boot_record((0, 5, 1000, 2000)))
+    disk.put(1000, boot_record((0, 0x83, 10, 10), (0, 5, 0, 2000)))
+    return write(place, disk.data, kind="fixed")
+
+
+@case("not-ready", "disk-table-valid")
+def a_thousand_logical_partitions(place):
+    disk = Bytes()
+    disk.put(0, boot_record((0, 5, 10, 4000)))
+    for number in range(1000):
+        disk.put(10 + number, boot_record((0, 0x83, 1, 1), (0, 5, number + 1, 4000)))
+    return write(place, disk.data, kind="fixed")
+
+
+# file systems
+
+
+def ext_wound(*wounds):
+    return lambda place: patched(guest(place), *((MIB + at, data) for at, data in wounds))
+
+
+CASES["an ext4 of blocks of two to the forty"] = (ext_wound((1024 + 0x18, struct.pack("<I", 30))), "inconclusive", "cannot be opened")
+CASES["an ext4 of four billion inodes a group"] = (ext_wound((1024 + 0x28, struct.pack("<I", 0xFFFFFFFF))), "inconclusive", "superblock is damaged")
+CASES["an ext4 whose group descriptors lead outside"] = (ext_wound((2048, b"\xff" * 64), (4096, b"\xff" * 64)), "inconclusive", "")
+CASES["an ext4 with a broken root directory"] = (ext_wound((1024 + 0x20, b"\xff" * 8)), "inconclusive", "")
+
+
+@case("ready")
+def a_fat_whose_chains_run_in_circles(place):
+    recipe = {**build.recipes()["debian-12-generalized"]}
+    raw, path = place / "hostile.raw", place / "hostile.vhd"
+    build.write_disk(recipe, raw, place)
+    vhdfile.write(raw, path)
+    data = path.read_bytes()
+    start = data.index(b"mkfs.fat") - 3
+    table = start + struct.unpack_from("<H", data, start + 14)[0] * 512
+    return patched(path, (table + 4, struct.pack("<H", 2) * 2000))
+
+
+@case("not-ready", "vhd-payload-complete")
+def a_file_system_cut_off_in_the_middle(place):
+    path = guest(place)
+    footer = path.read_bytes()[-512:]
+    with path.open("r+b") as file:
+        file.truncate(8 * MIB)
+        file.seek(0, 2)
+        file.write(footer)
+    return path
+
+
+@case("inconclusive", "too many")
+def a_passwd_of_a_tebibyte(place):
+    return guest(place, {"/etc/passwd": {"sparse": 1024**4 // 64}})
+
+
+# the guest
+
+
+@case("inconclusive", "circle")
+def links_in_a_circle(place):
+    return guest(place, {"/etc/waagent.conf": {"link": "waagent.loop"}, "/etc/waagent.loop": {"link": "waagent.conf"}})
+
+
+@case("not-ready", "linux-agent-config-present")
+def links_that_climb_out_of_the_guest(place):
+    (place / "canary").write_text("Provisioning.Agent=waagent\n")
+    return guest(place, {"/etc/waagent.conf": {"link": f"../../../../../../../..{place}/canary"}})
+
+
+@case("ready")
+def directories_three_hundred_deep(place):
+    return guest(place, {"/srv" + "/d" * 200 + "/f": "x"})
+
+
+@case("ready")
+def twenty_thousand_files_in_one_directory(place):
+    return guest(place, {f"/etc/ssl/certs/{number:05d}.pem": "" for number in range(20_000)}, size="128 MiB")
+
+
+@case("inconclusive", "too many")
+def an_fstab_of_five_mebibytes(place):
+    return guest(place, {"/etc/network/interfaces": "# x\n" * 1_400_000})
+
+
+@case("ready")
+def a_hundred_thousand_lines_of_passwd(place):
+    lines = "root:x:0:0:root:/root:/bin/bash\n" + "".join(f"u{number}:x:1{number % 10}:1:::/usr/sbin/nologin\n" for number in range(80_000))
+    return guest(place, {"/etc/passwd": lines})
+
+
+def bomb(pack):
+    """An initramfs that unpacks to gigabytes of nothing."""
+    head = b"070701" + b"00000001" * 6 + b"FFFFFFFF" + b"00000000" * 4 + b"00000002" + b"00000000" + b"a\0"
+    return pack(head + bytes(64 * MIB))
+
+
+@case("inconclusive", "ends in the middle")
+def an_initramfs_that_is_a_gzip_bomb(place):
+    return guest(place, {"/boot/initrd.img-6.1.0-25-cloud-amd64": bomb(lambda data: gzip.compress(data, 6))})
+
+
+@case("inconclusive", "ends in the middle")
+def an_initramfs_that_is_an_xz_bomb(place):
+    return guest(place, {"/boot/initrd.img-6.1.0-25-cloud-amd64": bomb(lambda data: lzma.compress(data, check=lzma.CHECK_CRC32))})
+
+
+@case("inconclusive", "unpacks to more than")
+def an_initramfs_of_a_hundred_bombs(place):
+    one = gzip.compress(bytes(64 * MIB), 6)
+    return guest(place, {"/boot/initrd.img-6.1.0-25-cloud-amd64": one * 40})
+
+
+@case("inconclusive", "a name of")
+def an_initramfs_with_an_endless_name(place):
+    head = b"070701" + b"00000000" * 11 + b"7FFFFFFF" + b"00000000"
+    return guest(place, {"/boot/initrd.img-6.1.0-25-cloud-amd64": head + bytes(1000)})
+
+
+@case("inconclusive", "is not known")
+def an_initramfs_of_noise(place):
+    return guest(place, {"/boot/initrd.img-6.1.0-25-cloud-amd64": b"\x99noise" * 1000})
+
+
+@case("not-ready", "linux-cloud-init-config-readable")
+def a_yaml_bomb_as_cloud_config(place):
+    layers = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 10)}]\n" for n in range(9))
+    return guest(place, {"/etc/cloud/cloud.cfg": layers})
+
+
+@case("not-ready", "linux-cloud-init-config-readable")
+def yaml_ten_thousand_brackets_deep(place):
+    return guest(place, {"/etc/cloud/cloud.cfg": "[" * 10_000})
+
+
+@case("ready")
+def an_sshd_config_that_includes_itself(place):
+    return guest(place, {"/etc/ssh/sshd_config.d/x.conf": "Include /etc/ssh/sshd_config\n"})
+
+
+@case("not-ready", "linux-ssh-host-keys-removed")
+def names_of_control_characters(place):
+    return guest(place, {"/etc/ssh/ssh_host_\x1b[2J\x07\u202e_key": "x"})
+
+
+@case("not-ready", "linux-ssh-host-keys-removed")
+def names_that_are_no_utf_8_beside_a_key(place):
+    return guest(place, {os.fsdecode(b"/etc/ssh/caf\xe9"): "x", "/etc/ssh/ssh_host_rsa_key": "x"})
+
+
+@case("ready")
+def units_that_want_each_other(place):
+    units = {f"/etc/systemd/system/t{number}.target.wants/t{(number + 1) % 40}.target": {"link": "/dev/zero"} for number in range(40)}
+    return guest(place, {**units, "/etc/systemd/system/t0.target.wants/x.service": {"link": "x"}})
+
+
+@case("ready")
+def a_grub_configuration_of_ten_thousand_entries(place):
+    more = "".join(f"menuentry 'x{number}' {{\n linux /x\n}}\n" for number in range(10_000))
+    return guest(place, {"/boot/grub/grub.cfg": build.tree("debian-12")["/boot/grub/grub.cfg"] + more})
+
+
+@case("ready")
+def twenty_mebibytes_of_package_status(place):
+    stanza = "Package: p{0}\nStatus: install ok installed\nVersion: 1\nDescription: x\n\n"
+    return guest(place, {"/var/lib/dpkg/status": "".join(stanza.format(number) for number in range(300_000))}, size="128 MiB")
+
+
+@case("inconclusive", "too long")
+def a_home_two_thousand_directories_deep(place):
+    return guest(place, edit={"/etc/passwd": {":/root:": ":" + "/a" * 2000 + ":"}})
+
+
+@case("ready")
+def a_modprobe_directory_of_ten_thousand_files(place):
+    return guest(place, {f"/etc/modprobe.d/{number}.conf": "options x y=1\n" for number in range(5_000)}, size="128 MiB")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_hostile_image_is_judged_in_time_and_memory(name, tmp_path):
+    builder, verdict, says = CASES[name]
+    path = builder(tmp_path)
+    out = tmp_path / "report.json"
+    begin = time.monotonic()
+    with out.open("wb") as stream, (tmp_path / "errors").open("wb") as errors:
+        child = subprocess.Popen([sys.executable, "-m", "vhdprep", "check", str(path), "--format", "json"], stdout=stream, stderr=errors,
+                                 env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.monotonic() - begin
+    report = json.loads(out.read_text())
+    failed = [finding["rule_id"] for finding in report["findings"] if finding["outcome"] == "fail"]
+    assert (tmp_path / "errors").read_text() == ""
+    assert [finding["traceback"] for finding in report["findings"] if "traceback" in finding] == []
+    assert report["verdict"] == verdict, (failed, report["gaps"])
+    assert says in failed or says in json.dumps(report["gaps"]) or any(says in (finding["reason"] or "") for finding in report["findings"])
+    assert "of the host" not in out.read_text()
+    assert seconds < SECONDS
+    assert usage.ru_maxrss * 1024 < MEMORY
+
+
+def test_there_are_at_least_forty_kinds_of_attack():
+    assert len(CASES) >= 40
