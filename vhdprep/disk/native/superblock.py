@@ -11,6 +11,8 @@ import uuid
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from vhdprep.errors import Unreadable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -40,10 +42,10 @@ BLANK = Superblock("")
 
 def recognise(stream: Stream) -> Superblock:
     """The first recogniser that knows the volume; ``filesystem`` None = none does."""
-    head = stream.read_at(0, _HEAD)
+    head = stream.read_at(0, _HEAD).ljust(_HEAD, b"\0")
     for recogniser in _RECOGNISERS:
         if found := recogniser(head):
-            return found
+            return _with_log(stream, head, found) if found.filesystem == "xfs" else found
     for offset, magic, name in _MAGICS:
         if head[offset : offset + len(magic)] == magic:
             return Superblock(name)
@@ -74,6 +76,18 @@ def _xfs(head: bytes) -> Superblock | None:
         return None
     free = struct.unpack_from(">Q", head, 144)[0] * struct.unpack_from(">I", head, 4)[0]
     return Superblock("xfs", str(uuid.UUID(bytes=head[32:48])), _text(head[108:120]), free)
+
+
+def _with_log(stream: Stream, head: bytes, found: Superblock) -> Superblock:
+    """The superblock of XFS does not say whether it was unmounted; its log does."""
+    from vhdprep.disk.native import xfslog, xfssuper  # late: most disks have none
+
+    xfs = xfssuper.parse(head)
+    try:
+        xfssuper.validate(xfs, stream.get_size())
+    except Unreadable:
+        return found
+    return found._replace(state="errors" if xfs.needs_repair else xfslog.state(stream, xfs))
 
 
 def _btrfs(head: bytes) -> Superblock | None:
