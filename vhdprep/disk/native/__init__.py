@@ -38,6 +38,14 @@ _NO_FILES = {
 
 _NO_FILES_EITHER = {"": "holds no file system", "swap": "swap space", "swsuspend": "swap space with a hibernated system"}
 
+_BY_TYPE = {
+    "0x42": "LDM",
+    "5808C8AA-7E8F-42E0-85D2-E1E90434CFB3": "LDM",
+    "AF9B60A0-1431-4F62-BC68-3311714A69AD": "LDM",
+    "E75CAF8F-F680-4CEE-AFA3-B001E56EFC2D": "storage_spaces",
+}
+"""Partition types whose content is part of something larger, whatever it begins with."""
+
 _REASONS = {
     "crypto_LUKS": "encrypted with LUKS",
     "BitLocker": "encrypted with BitLocker",
@@ -45,6 +53,7 @@ _REASONS = {
     "linux_raid_member": "part of a Linux software RAID",
     "zfs_member": "part of a ZFS pool",
     "LDM": "part of a Windows dynamic disk",
+    "storage_spaces": "part of a Storage Spaces pool",
 }
 
 
@@ -88,7 +97,8 @@ class NativeDisk:
             active=each.active,
         )
         stream = Stream(self._reader, each.offset, each.size)
-        return self._open(volume, stream, superblock.recognise(stream))
+        part_of = _BY_TYPE.get(each.type_id)
+        return self._open(volume, stream, superblock.Superblock(part_of) if part_of else superblock.recognise(stream))
 
     def _with_logical_volumes(self, found: list[Volume]) -> tuple[Volume, ...]:
         """``found``, then the logical volumes on its LVM2 physical volumes."""
@@ -116,7 +126,8 @@ class NativeDisk:
             return volume._replace(reason=reason)
         if found.filesystem not in READERS:
             unknown = "its content is not recognised" if found.filesystem is None else f"{found.filesystem} is not read by this backend"
-            return volume._replace(reason=_REASONS.get(found.filesystem or "", unknown), needed=True)
+            reasons = (_REASONS.get(found.filesystem or "", unknown), found.detail)
+            return volume._replace(reason="; ".join(filter(None, reasons)), needed=True)
         module: Any = importlib.import_module(f"{__name__}.{READERS[found.filesystem]}")
         try:
             self._files[volume.id] = module.open_files(stream)
