@@ -21,9 +21,9 @@ pytestmark = pytest.mark.data
         ("vhd/fat-parent.vhd", "a fixed VHD", "win ", 4194304, ["vfat"]),
         ("vhd/fat-differential.vhd", "a differencing VHD", "win ", 4194304, ["vfat"]),
         ("vhdx/ntfs-dynamic.vhdx", "a VHDX container", None, 4194304, ["ntfs"]),
-        ("vhdx/lvm2.vhdx", "a VHDX container", None, 10737418240, ["LVM2_member"]),
+        ("vhdx/lvm2.vhdx", "a VHDX container", None, 10737418240, ["LVM2_member", "vfat", "ntfs", "ext3"]),
         ("vhdx/xfs5.vhdx", "a VHDX container", None, 10737418240, ["xfs"]),
-        ("raw/lvm.raw", "a raw disk without a VHD footer", None, 10485760, ["LVM2_member"]),
+        ("raw/lvm.raw", "a raw disk without a VHD footer", None, 10485760, ["LVM2_member", "ext2", None]),
         ("raw/gpt.raw", "a raw disk without a VHD footer", None, 4194304, ["ext2", "ext4"]),
     ],
 )

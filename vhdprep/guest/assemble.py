@@ -21,6 +21,7 @@ _ROOT_MARKS = ("/etc/os-release", "/etc/fstab", "/etc/passwd", "/etc/debian_vers
 _ROOT_BODY = ("/usr", "/bin", "/sbin")
 _ESP_TYPES = {"C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "0xef"}
 _DEVICE = re.compile(r"/dev/(?:[shv]da|xvda|nvme0n1p|mmcblk0p)(\d+)$")
+_MAPPED = re.compile(r"/dev/(?:mapper/|disk/by-id/dm-name-)([^/]+)$")
 _BY_LINK = {"by-uuid": "uuid", "by-label": "label", "by-partuuid": "part_uuid", "by-partlabel": "part_label"}
 _BY_TAG = {"UUID": "uuid", "LABEL": "label", "PARTUUID": "part_uuid", "PARTLABEL": "part_label"}
 
@@ -76,9 +77,22 @@ def find_volume(spec: str, volumes: Sequence[Volume]) -> Volume | None:
             if have is not None and (have.casefold() if "uuid" in attribute else have) == wanted:
                 return volume
         return None
-    device = _DEVICE.match(spec)
-    name = f"p{device[1]}" if device else spec.removeprefix("/dev/")
-    return next((volume for volume in volumes if volume.id == name), None)
+    return _find_device(spec, volumes)
+
+
+def _find_device(spec: str, volumes: Sequence[Volume]) -> Volume | None:
+    """By a device name: a partition's number, ``/dev/group/volume`` or the device mapper's name of a logical volume."""
+    if device := _DEVICE.match(spec):
+        return next((volume for volume in volumes if volume.id == f"p{device[1]}"), None)
+    if mapped := _MAPPED.match(spec):
+        return next((volume for volume in volumes if _mapper_name(volume) == mapped[1]), None)
+    return next((volume for volume in volumes if volume.id == spec.removeprefix("/dev/")), None)
+
+
+def _mapper_name(volume: Volume) -> str | None:
+    """``group-volume`` with the hyphens of both doubled (LVM2 ``dm_build_dm_name``)."""
+    group, slash, name = volume.id.replace("-", "--").partition("/")
+    return f"{group}-{name}" if slash else None
 
 
 def _is_root(files: Files) -> bool:
@@ -97,6 +111,11 @@ def _why_no_root(disk: Disk) -> str:
     return "no operating system was found on this disk; it looks like a data disk"
 
 
+def _why_missing(disk: Disk) -> str:
+    unread = next((volume for volume in disk.volumes if volume.needed and not volume.read), None)
+    return f"which may lie on {unread.id}, which was not read: {unread.reason}" if unread else "which is not on this disk"
+
+
 def _mount(files: GuestFiles, disk: Disk, entries: Sequence[fstab.FstabEntry], root: Volume) -> dict[str, str]:
     """Mount every local entry below the root; what is missing stays named as unread."""
     mounts = {"/": root.id}
@@ -109,7 +128,7 @@ def _mount(files: GuestFiles, disk: Disk, entries: Sequence[fstab.FstabEntry], r
             continue
         volume = find_volume(entry.spec, disk.volumes)
         if volume is None:
-            files.mount(entry.point, f"fstab mounts {entry.spec} there, which is not on this disk")
+            files.mount(entry.point, f"fstab mounts {entry.spec} there, {_why_missing(disk)}")
         elif volume.id == root.id:
             continue
         elif not volume.read:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from vhdprep.disk.backend import Files
+    from vhdprep.disk.native.lvm import LogicalVolume
     from vhdprep.disk.native.partition import Partition
     from vhdprep.model import Container
     from vhdprep.vhd.blocks import Reader
@@ -37,14 +38,23 @@ _NO_FILES = {
 
 _NO_FILES_EITHER = {"": "holds no file system", "swap": "swap space"}
 
+_BY_TYPE = {
+    "0x42": "LDM",
+    "5808C8AA-7E8F-42E0-85D2-E1E90434CFB3": "LDM",
+    "AF9B60A0-1431-4F62-BC68-3311714A69AD": "LDM",
+    "E75CAF8F-F680-4CEE-AFA3-B001E56EFC2D": "storage_spaces",
+}
+"""Partition types whose content is part of something larger, whatever it begins with."""
+
 _REASONS = {
     "swsuspend": "swap space with a hibernated system: the file systems are as they were when it fell asleep",
     "crypto_LUKS": "encrypted with LUKS",
     "BitLocker": "encrypted with BitLocker",
-    "LVM2_member": "an LVM2 physical volume, which is not read yet",
+    "LVM2_member": "an LVM2 physical volume inside another volume, which is not read",
     "linux_raid_member": "part of a Linux software RAID",
     "zfs_member": "part of a ZFS pool",
     "LDM": "part of a Windows dynamic disk",
+    "storage_spaces": "part of a Storage Spaces pool",
 }
 
 
@@ -60,9 +70,8 @@ class NativeDisk:
         self.fields = table.fields if table else {}
         self.defects: Sequence[Defect] = (*getattr(reader, "defects", ()), *(table.defects if table else ()))
         self._files: dict[str, Files] = {}
-        partitions = table.partitions if table else []
-        found = [self._describe(f"p{each.number}", VolumeKind.PARTITION, each) for each in partitions]
-        self.volumes: Sequence[Volume] = tuple(found) if table else self._whole_disk()
+        found = [self._partition(each) for each in table.partitions] if table else self._whole_disk()
+        self.volumes: Sequence[Volume] = self._with_logical_volumes(found)
 
     def files(self, volume: Volume) -> Files:
         """The file system of ``volume``."""
@@ -70,43 +79,62 @@ class NativeDisk:
             raise UnsupportedFilesystem(f"{volume.id}: {volume.reason or 'not read'}")
         return self._files[volume.id]
 
-    def _whole_disk(self) -> tuple[Volume, ...]:
+    def _whole_disk(self) -> list[Volume]:
         """A disk without a table is one file system, something unknown, or empty."""
-        found = superblock.recognise(Stream(self._reader, 0, self.size))
-        if found is superblock.BLANK:
-            return ()
-        return (self._open(Volume("disk", VolumeKind.WHOLE_DISK, self.size, 0, None, found.filesystem), found),)
+        stream = Stream(self._reader, 0, self.size)
+        found = superblock.recognise(stream)
+        return [] if found is superblock.BLANK else [self._open(Volume("disk", VolumeKind.WHOLE_DISK, self.size, 0, None, None), stream, found)]
 
-    def _describe(self, name: str, kind: VolumeKind, each: Partition) -> Volume:
-        found = superblock.recognise(Stream(self._reader, each.offset, each.size))
-        cut = each.offset + each.size > self.size or each.offset < 0 or each.size <= 0
+    def _partition(self, each: Partition) -> Volume:
         volume = Volume(
-            id=name,
-            kind=kind,
+            id=f"p{each.number}",
+            kind=VolumeKind.PARTITION,
             size=each.size,
             offset=each.offset,
             type_id=each.type_id,
-            filesystem=found.filesystem or None,
+            filesystem=None,
             part_uuid=each.part_uuid,
             part_label=each.label,
             active=each.active,
         )
-        if cut and found is superblock.BLANK:
+        stream = Stream(self._reader, each.offset, each.size)
+        part_of = _BY_TYPE.get(each.type_id)
+        found = superblock.Superblock(part_of) if part_of else superblock.recognise(stream)
+        if found is superblock.BLANK and (each.offset + each.size > self.size or each.size <= 0):
             return volume._replace(reason="it lies outside the disk", needed=True)
-        return self._open(volume, found)
+        return self._open(volume, stream, found)
 
-    def _open(self, volume: Volume, found: superblock.Superblock) -> Volume:
+    def _with_logical_volumes(self, found: list[Volume]) -> tuple[Volume, ...]:
+        """``found``, then the logical volumes on its LVM2 physical volumes."""
+        members = {each.id: Stream(self._reader, each.offset or 0, each.size) for each in found if each.filesystem == "LVM2_member"}
+        if not members:
+            return tuple(found)
+        from vhdprep.disk.native import lvm  # late: most disks have none
+
+        logical, roles = lvm.read(members)
+        plain = [each._replace(reason=roles[each.id].reason, needed=roles[each.id].needed) if each.id in roles else each for each in found]
+        return (*plain, *(self._logical(each) for each in logical))
+
+    def _logical(self, each: LogicalVolume) -> Volume:
+        volume = Volume(each.id, VolumeKind.LOGICAL_VOLUME, each.size, None, None, None)
+        if each.reader is None:
+            return volume._replace(reason=each.reason, needed=each.holds_files)
+        stream = Stream(each.reader, 0, each.size)
+        return self._open(volume, stream, superblock.recognise(stream))
+
+    def _open(self, volume: Volume, stream: Stream, found: superblock.Superblock) -> Volume:
         """Open the file system if one of the readers can; say why not otherwise."""
-        volume = volume._replace(uuid=found.uuid, label=found.label, free=found.free, state=found.state)
+        volume = volume._replace(filesystem=found.filesystem or None, uuid=found.uuid, label=found.label, free=found.free, state=found.state)
         no_files = _NO_FILES.get(volume.type_id or "") if found.filesystem in (None, "") else None
         if reason := no_files or _NO_FILES_EITHER.get(found.filesystem if found.filesystem is not None else "?"):
             return volume._replace(reason=reason)
         if found.filesystem not in READERS:
             unknown = "its content is not recognised" if found.filesystem is None else f"{found.filesystem} is not read by this backend"
-            return volume._replace(reason=_REASONS.get(found.filesystem or "", unknown), needed=True)
+            reasons = (_REASONS.get(found.filesystem or "", unknown), found.detail)
+            return volume._replace(reason="; ".join(filter(None, reasons)), needed=True)
         module: Any = importlib.import_module(f"{__name__}.{READERS[found.filesystem]}")
         try:
-            self._files[volume.id] = module.open_files(Stream(self._reader, volume.offset or 0, volume.size))
+            self._files[volume.id] = module.open_files(stream)
         except (OSError, RuntimeError, MemoryError, Unreadable) as error:
             return volume._replace(reason=f"the {found.filesystem} file system cannot be opened ({first_line(error)})", needed=True)
         stale = found.caveat or ("its journal was not replayed: the newest changes may be missing" if found.state == "unclean" else None)

@@ -11,6 +11,8 @@ import uuid
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from vhdprep.errors import Unreadable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -44,6 +46,8 @@ class Superblock(NamedTuple):
     """``clean | unclean | errors``; None = not recorded here."""
     caveat: str | None = None
     """Why what is read of it may not be all."""
+    detail: str | None = None
+    """What else a person should know of a volume that is not read."""
 
 
 BLANK = Superblock("")
@@ -52,10 +56,12 @@ BLANK = Superblock("")
 
 def recognise(stream: Stream) -> Superblock:
     """The first recogniser that knows the volume; ``filesystem`` None = none does."""
-    head = stream.read_at(0, _HEAD)
+    head = stream.read_at(0, _HEAD).ljust(_HEAD, b"\0")
+    if found := _raid(stream, head) or _bitlocker(stream, head):
+        return found
     for recogniser in _RECOGNISERS:
         if found := recogniser(head):
-            return found
+            return _with_log(stream, head, found) if found.filesystem == "xfs" else found
     for offset, magic, name in _MAGICS:
         if head[offset : offset + len(magic)] == magic:
             return Superblock(name)
@@ -109,6 +115,45 @@ def _xfs(head: bytes) -> Superblock | None:
     return Superblock("xfs", str(uuid.UUID(bytes=head[32:48])), _text(head[108:120]), free)
 
 
+def _with_log(stream: Stream, head: bytes, found: Superblock) -> Superblock:
+    """The superblock of XFS does not say whether it was unmounted; its log does."""
+    from vhdprep.disk.native import xfslog, xfssuper  # late: most disks have none
+
+    xfs = xfssuper.parse(head)
+    try:
+        xfssuper.validate(xfs, stream.get_size())
+    except Unreadable:
+        return found
+    return found._replace(state="errors" if xfs.needs_repair else xfslog.state(stream, xfs))
+
+
+def _bitlocker(stream: Stream, head: bytes) -> Superblock | None:
+    """Before FAT, whose shape its boot sector has."""
+    from vhdprep.disk.native import bitlocker  # late: most disks have none
+
+    if not bitlocker.is_bitlocker(head):
+        return None
+    suspended = "its protection is suspended: a key in the clear lies beside it" if bitlocker.is_suspended(stream, head) else None
+    return Superblock("BitLocker", detail=suspended)
+
+
+def _raid(stream: Stream, head: bytes) -> Superblock | None:
+    """A member of a Linux RAID, before the file system that shows through a mirror (Linux ``md_p.h``)."""
+    size = stream.get_size()
+    for at in (0, 4096, (size - 8192) & ~4095):
+        block = head[at : at + 256] if at + 256 <= _HEAD else stream.read_at(at, 256)
+        if block[:8] == b"\xfc\x4e\x2b\xa9\1\0\0\0" and struct.unpack_from("<Q", block.ljust(152, b"\0"), 144)[0] == at // 512:
+            return Superblock("linux_raid_member", str(uuid.UUID(bytes=block[16:32])), _text(block[32:64]))
+    at = (size & ~0xFFFF) - 0x10000
+    old = stream.read_at(at, 64) if at > 0 else b""
+    for order in "<>" if len(old) == 64 else "":
+        magic, major, minor = struct.unpack_from(f"{order}III", old)
+        used = struct.unpack_from(f"{order}I", old, 32)[0]
+        if (magic, major, minor) == (0xA92B4EFC, 0, 90) and used * 1024 <= at:
+            return Superblock("linux_raid_member")
+    return None
+
+
 def _btrfs(head: bytes) -> Superblock | None:
     if head[0x10040:0x10048] != b"_BHRfS_M":
         return None
@@ -146,7 +191,12 @@ def _swap(head: bytes) -> Superblock | None:
 
 
 def _luks(head: bytes) -> Superblock | None:
-    return Superblock("crypto_LUKS", _text(head[168:208])) if head[:6] == b"LUKS\xba\xbe" else None
+    """The first header, or the second one of version 2 where the first is damaged."""
+    for at, magic in ((0, b"LUKS\xba\xbe"), (0x4000, b"SKUL\xba\xbe"), (0x8000, b"SKUL\xba\xbe"), (0x10000, b"SKUL\xba\xbe")):
+        if head[at : at + 6] == magic:
+            label = head[at + 24 : at + 72] if head[at + 6 : at + 8] == b"\0\2" else b""
+            return Superblock("crypto_LUKS", _text(head[at + 168 : at + 208]), _text(label))
+    return None
 
 
 def _lvm(head: bytes) -> Superblock | None:
@@ -162,11 +212,8 @@ def _lvm(head: bytes) -> Superblock | None:
 _RECOGNISERS: tuple[Callable[[bytes], Superblock | None], ...] = (_luks, _lvm, _ext, _xfs, _btrfs, _ntfs, _swap, _fat)
 
 _MAGICS = (
-    (3, b"-FVE-FS-", "BitLocker"),
     (3, b"ReFS\0\0\0\0", "ReFS"),
     (3, b"EXFAT   ", "exfat"),
-    (0, b"\xfc\x4e\x2b\xa9", "linux_raid_member"),
-    (4096, b"\xfc\x4e\x2b\xa9", "linux_raid_member"),
     (0, b"hsqs", "squashfs"),
     (1024, b"\xe2\xe1\xf5\xe0", "erofs"),
     (1024, b"\x10\x20\xf5\xf2", "f2fs"),
@@ -175,16 +222,14 @@ _MAGICS = (
     (0x1055C, b"\x19\x01\x54\x19", "ufs"),
     (0x255C, b"\x19\x01\x54\x19", "ufs"),
     (0xC00, b"PRIVHEAD", "LDM"),
+    (0, b"SPACEDB ", "storage_spaces"),
 )
 
 
 def _by_far_signature(stream: Stream, head: bytes) -> Superblock:
-    """Signatures away from the start: md at the end, ZFS in its label; else blank or unknown."""
-    size = stream.get_size()
-    for at in ((size - 8192) & ~4095, (size & ~0xFFFF) - 0x10000):
-        if at > 0 and stream.read_at(at, 4) in (b"\xfc\x4e\x2b\xa9", b"\xa9\x2b\x4e\xfc"):
-            return Superblock("linux_raid_member")
+    """ZFS, whose uberblocks stand away from the start; else blank or unknown."""
     uberblocks = stream.read_at(128 * 1024, 128 * 1024)
-    if any(uberblocks[at : at + 4] in (b"\x0c\xb1\xba\x00", b"\x00\xba\xb1\x0c") for at in range(0, len(uberblocks), 1024)):
+    magics = (struct.pack("<Q", 0x00BAB10C), struct.pack(">Q", 0x00BAB10C))
+    if any(uberblocks[at : at + 8] in magics for at in range(0, len(uberblocks), 1024)):
         return Superblock("zfs_member")
     return BLANK if not any(head) and not any(uberblocks) else Superblock(None)
