@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vhdprep.model import Container
     from vhdprep.vhd.blocks import Reader
 
-READERS = {"ext2": "ext", "ext3": "ext", "ext4": "ext", "xfs": "xfs", "vfat": "fat"}
+READERS = {"ext2": "ext", "ext3": "ext", "ext4": "ext", "xfs": "xfs", "vfat": "fat", "ntfs": "ntfs"}
 """File system → module of this package with ``open_files``."""
 
 _NO_FILES = {
@@ -45,6 +45,12 @@ _REASONS = {
     "zfs_member": "part of a ZFS pool",
     "LDM": "part of a Windows dynamic disk",
 }
+
+_STALE = {
+    "unclean": "its journal was not replayed: the newest changes may be missing",
+    "hibernated": "Windows is hibernated or was shut down with Fast Startup: its newest changes are not on the disk",
+}
+"""State of a file system → what may be out of date in what was read."""
 
 
 class NativeDisk:
@@ -102,11 +108,13 @@ class NativeDisk:
             return volume._replace(reason=_REASONS.get(found.filesystem or "", unknown), needed=True)
         module: Any = importlib.import_module(f"{__name__}.{READERS[found.filesystem]}")
         try:
-            self._files[volume.id] = module.open_files(Stream(self._reader, volume.offset or 0, volume.size))
+            files = module.open_files(Stream(self._reader, volume.offset or 0, volume.size))
         except (OSError, RuntimeError, MemoryError, Unreadable) as error:
             first = str(error).splitlines()[0][:160]
             return volume._replace(reason=f"the {found.filesystem} file system cannot be opened ({first})", needed=True)
-        stale = "its journal was not replayed: the newest changes may be missing" if found.state == "unclean" else None
+        self._files[volume.id] = files
+        volume = volume._replace(**getattr(files, "facts", {}))
+        stale = _STALE.get(volume.state or "")
         return volume._replace(read=True, reason=stale, needed=stale is not None)
 
 
