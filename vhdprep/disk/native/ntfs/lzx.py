@@ -13,6 +13,8 @@ from itertools import accumulate
 from vhdprep.errors import Unreadable
 
 MAX_CHUNK = 32 * 1024
+MAX_BLOCKS = 128
+"""Blocks of a chunk, each with codes of its own, which take longer to make than bytes to unpack; packers make a few."""
 _VERBATIM, _ALIGNED, _UNCOMPRESSED = 1, 2, 3
 _LITERALS, _SLOTS, _LENGTHS = 256, 30, 249
 _EXTRA = [0, 0, 0, 0, *(bits for bits in range(1, 14) for _ in (0, 1))]
@@ -88,10 +90,9 @@ def _code(lengths: list[int]) -> tuple[int, list[int]]:
     """A canonical prefix code as a table of symbol and length; an empty code has no words."""
     longest = max(lengths)
     table: list[int] = []
-    for length in range(1, longest + 1):
-        for symbol, each in enumerate(lengths):
-            if each == length:
-                table += [symbol << 5 | length] * (1 << (longest - length))
+    for symbol in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if length := lengths[symbol]:
+            table += [symbol << 5 | length] * (1 << (longest - length))
     if longest and len(table) != 1 << longest:
         raise Unreadable("its compressed content (LZX) is damaged: a code is not complete")
     return longest, table
@@ -109,7 +110,9 @@ class _Decoder:
 
     def run(self) -> bytearray:
         bits = self._bits
-        while len(self._out) < self._size:
+        for _ in range(MAX_BLOCKS):
+            if len(self._out) == self._size:
+                return self._out
             kind = bits.take(3)
             count = MAX_CHUNK if bits.take(1) else bits.take(16)
             end = len(self._out) + count
@@ -123,6 +126,8 @@ class _Decoder:
                 self._block(end, aligned)
             else:
                 raise IndexError
+        if len(self._out) < self._size:
+            raise IndexError
         return self._out
 
     def _copy(self, count: int) -> None:
@@ -145,7 +150,7 @@ class _Decoder:
             if length == 9:
                 length += bits.symbol(long)
             offset = self._offset((symbol - _LITERALS) >> 3, aligned)
-            if offset > len(out) or len(out) + length > end:
+            if not 0 < offset <= len(out) or len(out) + length > end:
                 raise IndexError
             begin = len(out) - offset
             piece = out[begin : begin + length]
