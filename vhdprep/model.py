@@ -149,7 +149,7 @@ class Volume(NamedTuple):
     free: int | None = None
     """Free bytes by the superblock, where it says so."""
     state: str | None = None
-    """``clean | unclean | errors``; None = not looked at or not recorded."""
+    """``clean | unclean | hibernated | errors``; None = not looked at or not recorded."""
     active: bool = False
     """The MBR's boot indicator is set."""
     read: bool = False

@@ -179,7 +179,7 @@ def test_primary_and_logical_partitions_are_numbered_as_linux_does():
     ]
     assert table.partitions[1].part_uuid == "1a2b3c4d-05"
     assert table.defects == []
-    assert table.fields == {"mbr:signature": "0x1a2b3c4d", "mbr:boot_code": "absent"}
+    assert table.fields == {"mbr:signature": "0x1a2b3c4d", "mbr:boot_code": "absent", "mbr:active_boot_record": "absent"}
 
 
 @pytest.mark.parametrize(

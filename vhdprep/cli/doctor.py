@@ -9,6 +9,7 @@ _PARTS = (
     ("pyfsext", "libfsext-python", "ext2, ext3 and ext4"),
     ("pyfsxfs", "libfsxfs-python", "XFS"),
     ("pyfsfat", "libfsfat-python", "FAT, so the EFI system partition"),
+    ("pyfwnt", "libfwnt-python", "compressed files on NTFS"),
     ("zlib_ng", "zlib-ng", "initramfs packed with gzip"),
     ("zstandard", "zstandard", "initramfs packed with Zstandard"),
     ("lz4.block", "lz4", "initramfs packed with lz4"),

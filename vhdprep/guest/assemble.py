@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import Unreadable
-from vhdprep.guest import detect
+from vhdprep.guest import detect, detect_windows
 from vhdprep.guest.files import GuestFiles
 from vhdprep.guest.formats import fstab
 from vhdprep.guest.image import Guest
@@ -39,9 +39,12 @@ def assemble(disk: Disk) -> Guest:
         raise Unreadable(_why_no_root(disk))
     root = roots[0]
     files = GuestFiles(disk.files(root))
+    esp = next((disk.files(volume) for volume in disk.volumes if volume.type_id in _ESP_TYPES and volume.read), None)
+    if directory := detect_windows.find_directory(disk.files(root)):
+        facts = detect_windows.detect_windows(files, disk, esp, directory)
+        return Guest(facts, files, root.id, {"/": root.id}, (), tuple(disk.volumes), esp, {})
     entries = fstab.parse(files.text("/etc/fstab") or "")
     mounts = _mount(files, disk, entries, root)
-    esp = next((disk.files(volume) for volume in disk.volumes if volume.type_id in _ESP_TYPES and volume.read), None)
     facts = detect.detect(files, disk, esp)
     return Guest(facts, files, root.id, mounts, entries, tuple(disk.volumes), esp, {})
 
@@ -96,9 +99,13 @@ def _mapper_name(volume: Volume) -> str | None:
 
 
 def _is_root(files: Files) -> bool:
+    """Whether a Windows or a Unix is installed on the volume ``files``."""
+
     def stands(path: str) -> bool:
         return files.lstat(path) is not None
 
+    if detect_windows.find_directory(files):
+        return True
     return any(stands(path) for path in _ROOT_MARKS) and any(stands(path) for path in _ROOT_BODY)
 
 

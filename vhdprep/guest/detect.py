@@ -45,7 +45,7 @@ def detect(files: GuestFiles, disk: Disk | None, esp: Files | None) -> GuestFact
         version=value("VERSION_ID"),
         product=value("PRETTY_NAME") or value("NAME") or "Linux of an unknown distribution",
         arch=_architecture(files),
-        boot=_boot(generations),
+        boot=choose_boot(generations),
         generations=generations,
         init=_init(files),
         hostname=hostname,
@@ -88,7 +88,8 @@ def _generations(disk: Disk, esp: Files | None) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _boot(generations: tuple[int, ...]) -> Literal["bios", "uefi"] | None:
+def choose_boot(generations: tuple[int, ...]) -> Literal["bios", "uefi"] | None:
+    """UEFI when the disk can boot that way, else BIOS."""
     if 2 in generations:
         return "uefi"
     return "bios" if 1 in generations else None

@@ -9,11 +9,11 @@ import fnmatch
 import re
 from typing import TYPE_CHECKING
 
-from vhdprep.disk.backend import FileKind, FileStat
+from vhdprep.disk.backend import FileKind, FileStat, fold_case
 from vhdprep.errors import Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from vhdprep.disk.backend import Files
 
@@ -36,6 +36,8 @@ class GuestFiles:
         """Start with ``root`` at ``/``."""
         self._mounts: dict[str, tuple[Files, str] | str] = {"": (root, "")}
         """Mount point → file system and the directory of it that is seen there, or why nothing can be read."""
+        # Windows asks for one file in many spellings; one answer serves them all.
+        self._key: Callable[[str], str] = str if root.case_sensitive else fold_case
         self._stats: dict[str, FileStat | None] = {}
         self._resolved: dict[str, str | None] = {"/": ""}
         self._trees: dict[str, tuple[str, ...]] = {}
@@ -124,18 +126,19 @@ class GuestFiles:
         ``*`` matches names that begin with a dot too: what is hidden is left behind all the same. A link at the end
         is not followed.
         """
-        found: dict[str, None] = {}
+        found: dict[str, str] = {}
         for each in expand_braces(pattern):
             for path in self._glob("", each.strip("/").split("/")):
-                found[path] = None
+                found.setdefault(self._key(path), path)
                 if len(found) > MAX_MATCHES:
                     raise Unreadable(f"{pattern}: more than {MAX_MATCHES} paths match")
-        return list(found)
+        return list(found.values())
 
     def resolve(self, path: str, *, follow_last: bool = True) -> str | None:
         """``path`` without links, ``""`` for the root; None = it leads nowhere."""
-        if follow_last and path in self._resolved:
-            return self._resolved[path]
+        key = self._key(path)
+        if follow_last and key in self._resolved:
+            return self._resolved[key]
         if len(path) > MAX_PATH or path.count("/") > MAX_DEPTH:
             raise Unreadable(f"{path[:60]}…: the path is too long")
         parent, _, last = path.rstrip("/").rpartition("/")
@@ -148,7 +151,7 @@ class GuestFiles:
             base = self.resolve(parent)
             real = None if base is None else self._walk([last], base, follow_last=follow_last)
         if follow_last:
-            self._resolved[path] = real
+            self._resolved[key] = real
         return real
 
     def _walk(self, names: list[str], real: str = "", *, follow_last: bool) -> str | None:
@@ -185,10 +188,11 @@ class GuestFiles:
         return target
 
     def _lstat(self, real: str) -> FileStat | None:
-        if real not in self._stats:
+        key = self._key(real)
+        if key not in self._stats:
             files, inner = self._at(real)
-            self._stats[real] = files.lstat(inner)
-        return self._stats[real]
+            self._stats[key] = files.lstat(inner)
+        return self._stats[key]
 
     def _at(self, real: str) -> tuple[Files, str]:
         """The file system that holds the resolved path, and the path inside it."""
@@ -210,16 +214,29 @@ class GuestFiles:
             for directory in self._descend(base):
                 yield from self._glob(directory, rest)
         elif _MAGIC.search(part):
-            for name in _matching(self.names(base or "/"), part):
+            for name in self._matching(base or "/", part):
                 path = f"{base}/{name}"
                 if not rest or self.is_directory(path):
                     yield from self._glob(path, rest)
         elif rest or self.lstat(f"{base}/{part}") is not None:
             yield from self._glob(f"{base}/{part}", rest)
 
+    def _matching(self, path: str, pattern: str) -> Sequence[str]:
+        """Sorted names in a directory that match, without case where its file system compares them so."""
+        real = self.resolve(path)
+        if real is None:
+            return ()
+        files, inner = self._at(real)
+        names = files.list(inner)
+        if files.case_sensitive or not names:
+            return sorted(_matching(names, pattern))
+        matching = set(_matching(folded := fold_case("/".join(names)).split("/"), fold_case(pattern)))
+        return sorted(name for name, key in zip(names, folded, strict=True) if key in matching)
+
     def _descend(self, base: str) -> tuple[str, ...]:
         """``base`` and every directory below it, links not followed."""
-        if base not in self._trees:
+        key = self._key(base)
+        if key not in self._trees:
             found: list[str] = []
             pending = [base]
             while pending:
@@ -229,8 +246,8 @@ class GuestFiles:
                     raise Unreadable(f"{base}: more than {MAX_MATCHES} directories lie below it")
                 below = [f"{directory}/{name}" for name in reversed(self.names(directory or "/"))]
                 pending += [path for path in below if (stat := self._lstat(path)) is not None and stat.kind is FileKind.DIRECTORY]
-            self._trees[base] = tuple(found)
-        return self._trees[base]
+            self._trees[key] = tuple(found)
+        return self._trees[key]
 
 
 def _matching(names: Sequence[str], pattern: str) -> Sequence[str]:

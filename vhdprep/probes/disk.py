@@ -27,7 +27,8 @@ def disk_field(image: Image, *, field: Field) -> Observation:
     """One fact of the partition table.
 
     field: `table`; `size` of the disk; `first_partition` (byte at which the first one starts); or what the table
-    says: `mbr:signature`, `mbr:boot_code` (`present | absent`), `gpt:disk_guid`, `gpt:alternate_lba`, `gpt:last_lba`.
+    says: `mbr:signature`, `mbr:boot_code` and, of the active partition, `mbr:active_boot_record` (`present | absent`), `gpt:disk_guid`,
+    `gpt:alternate_lba`, `gpt:last_lba`.
     """
     disk = image.need_disk()
     value: Value
@@ -60,14 +61,14 @@ def volumes(
     *,
     filesystem: tuple[str, ...] = (),
     type_id: tuple[str, ...] = (),
-    having: Literal["any", "misaligned", "unclean", "errors", "unread", "active", "little-space"] = "any",
+    having: Literal["any", "misaligned", "unclean", "hibernated", "errors", "unread", "active", "little-space"] = "any",
 ) -> Observation:
     """Volumes of the operating system's disk that have all the named properties.
 
     filesystem: one of these file systems or signatures, in libblkid's words (`swap`, `crypto_LUKS`, `ext4`).
     type_id: one of these partition types (`0x82`, GPT GUID in capitals).
-    having: `misaligned` to 1 MiB, `unclean` journal, file-system `errors` recorded, `unread`, marked `active`, or
-    `little-space` (the root has under 5 % and under 1 GiB free).
+    having: `misaligned` to 1 MiB, `unclean` journal, `hibernated` (also by Fast Startup), file-system `errors` recorded,
+    `unread`, marked `active`, or `little-space` (the root has under 5 % and under 1 GiB free).
     """
     disk = image.need_disk()
     root = image.guest.root if image.guest else None
@@ -83,7 +84,7 @@ def _matches(volume: Volume, filesystem: tuple[str, ...], type_id: tuple[str, ..
 def _has(volume: Volume, having: str, root: str | None) -> bool:
     if having == "misaligned":
         return volume.offset is not None and volume.offset % _MIB != 0
-    if having in ("unclean", "errors"):
+    if having in ("unclean", "hibernated", "errors"):
         if volume.state is None and volume.read and volume.filesystem in _RECORDS_STATE:
             raise Unreadable(f"{volume.id}: whether it was left clean is not known")
         return volume.state == having

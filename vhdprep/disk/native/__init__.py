@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vhdprep.model import Container
     from vhdprep.vhd.blocks import Reader
 
-READERS = {"ext2": "ext", "ext3": "ext", "ext4": "ext", "xfs": "xfs", "vfat": "fat"}
+READERS = {"ext2": "ext", "ext3": "ext", "ext4": "ext", "xfs": "xfs", "vfat": "fat", "ntfs": "ntfs"}
 """File system → module of this package with ``open_files``."""
 
 _NO_FILES = {
@@ -56,6 +56,12 @@ _REASONS = {
     "LDM": "part of a Windows dynamic disk",
     "storage_spaces": "part of a Storage Spaces pool",
 }
+
+_STALE = {
+    "unclean": "its journal was not replayed: the newest changes may be missing",
+    "hibernated": "Windows is hibernated or was shut down with Fast Startup: its newest changes are not on the disk",
+}
+"""State of a file system → what may be out of date in what was read."""
 
 
 class NativeDisk:
@@ -134,10 +140,12 @@ class NativeDisk:
             return volume._replace(reason="; ".join(filter(None, reasons)), needed=True)
         module: Any = importlib.import_module(f"{__name__}.{READERS[found.filesystem]}")
         try:
-            self._files[volume.id] = module.open_files(stream)
+            files = module.open_files(stream)
         except (OSError, RuntimeError, MemoryError, Unreadable) as error:
             return volume._replace(reason=f"the {found.filesystem} file system cannot be opened ({first_line(error)})", needed=True)
-        stale = found.caveat or ("its journal was not replayed: the newest changes may be missing" if found.state == "unclean" else None)
+        self._files[volume.id] = files
+        volume = volume._replace(**getattr(files, "facts", {}))
+        stale = found.caveat or _STALE.get(volume.state or "")
         return volume._replace(read=True, reason=stale, needed=stale is not None)
 
 

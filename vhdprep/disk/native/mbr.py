@@ -43,6 +43,9 @@ def read(reader: Reader, sector: bytes) -> Table | None:
             defects += defect
             continue
         partitions.append(_partition(number, status, kind, first, count, signature))
+    if active := next((each for each in partitions if each.active), None):
+        record = reader.read_at(active.offset, SECTOR)
+        fields["mbr:active_boot_record"] = "present" if record[510:] == b"\x55\xaa" else "absent"
     for each in partitions:
         if each.offset + each.size > reader.size:
             text = f"Partition {each.number} ends at byte {each.offset + each.size}, after the disk's end ({reader.size})."
