@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _ROOT_MARKS = ("/etc/os-release", "/etc/fstab", "/etc/passwd", "/etc/debian_version", "/etc/redhat-release", "/etc/SuSE-release")
 _ROOT_BODY = ("/usr", "/bin", "/sbin")
+_WINDOWS_MARKS = ("/Windows/System32/config/SYSTEM", "/Windows/System32/config/SOFTWARE")
 _ESP_TYPES = {"C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "0xef"}
 _DEVICE = re.compile(r"/dev/(?:[shv]da|xvda|nvme0n1p|mmcblk0p)(\d+)$")
 _BY_LINK = {"by-uuid": "uuid", "by-label": "label", "by-partuuid": "part_uuid", "by-partlabel": "part_label"}
@@ -38,9 +39,11 @@ def assemble(disk: Disk) -> Guest:
         raise Unreadable(_why_no_root(disk))
     root = roots[0]
     files = GuestFiles(disk.files(root))
+    esp = next((disk.files(volume) for volume in disk.volumes if volume.type_id in _ESP_TYPES and volume.read), None)
+    if _is_windows(disk.files(root)):
+        return _windows(disk, root, files, esp)
     entries = fstab.parse(files.text("/etc/fstab") or "")
     mounts = _mount(files, disk, entries, root)
-    esp = next((disk.files(volume) for volume in disk.volumes if volume.type_id in _ESP_TYPES and volume.read), None)
     facts = detect.detect(files, disk, esp)
     return Guest(facts, files, root.id, mounts, entries, tuple(disk.volumes), esp, {})
 
@@ -72,7 +75,21 @@ def _is_root(files: Files) -> bool:
     def stands(path: str) -> bool:
         return files.lstat(path) is not None
 
-    return any(stands(path) for path in _ROOT_MARKS) and any(stands(path) for path in _ROOT_BODY)
+    return _is_windows(files) or (any(stands(path) for path in _ROOT_MARKS) and any(stands(path) for path in _ROOT_BODY))
+
+
+def _is_windows(files: Files) -> bool:
+    return any(files.lstat(path) is not None for path in _WINDOWS_MARKS)
+
+
+def _windows(disk: Disk, root: Volume, files: GuestFiles, esp: Files | None) -> Guest:
+    from vhdprep.guest import windows  # late: only Windows has a registry
+    from vhdprep.guest.registry import open_registry
+
+    active = next((disk.files(volume) for volume in disk.volumes if volume.active and volume.read), None)
+    registry = open_registry(files, esp, active)
+    facts = detect.with_boot(windows.detect(registry), disk, esp)
+    return Guest(facts, files, root.id, {"/": root.id}, (), tuple(disk.volumes), esp, {}, registry)
 
 
 def _why_no_root(disk: Disk) -> str:

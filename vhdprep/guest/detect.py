@@ -36,20 +36,24 @@ def detect(files: GuestFiles, disk: Disk, esp: Files | None) -> GuestFacts:
         return release[key].value or None if key in release else None
 
     distro = (value("ID") or "unknown").lower()
-    generations = _generations(disk, esp)
     hostname = (files.text("/etc/hostname") or "").strip() or None
-    return GuestFacts(
+    facts = GuestFacts(
         os=distro if distro in ("freebsd", "openbsd") else "linux",
         distro=distro,
         family=_family(distro, value("ID_LIKE") or ""),
         version=value("VERSION_ID"),
         product=value("PRETTY_NAME") or value("NAME") or "Linux of an unknown distribution",
         arch=_architecture(files),
-        boot=_boot(generations),
-        generations=generations,
         init=_init(files),
         hostname=hostname,
     )
+    return with_boot(facts, disk, esp)
+
+
+def with_boot(facts: GuestFacts, disk: Disk, esp: Files | None) -> GuestFacts:
+    """The facts with what the disk says of how it boots."""
+    generations = _generations(disk, esp)
+    return facts._replace(boot=_boot(generations), generations=generations)
 
 
 def _family(distro: str, like: str) -> str:

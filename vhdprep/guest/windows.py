@@ -1,0 +1,119 @@
+"""Which Windows this is: product, build, edition, server or client, architecture, name; by its registry alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from vhdprep.errors import Unreadable
+from vhdprep.model import GuestFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vhdprep.guest.registry import Registry
+
+_VERSION = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion"
+_CONTROL = r"HKLM\SYSTEM\CurrentControlSet\Control"
+_ARCHITECTURES = {"AMD64": "x86_64", "X86": "i386", "ARM64": "aarch64", "ARM": "arm"}
+_BUILD_MARKS = (("amd64", "x86_64"), ("arm64", "aarch64"), ("x86", "i386"))
+_FIRST_WINDOWS_11 = 22000
+
+
+class Release(NamedTuple):
+    """What the registry says of the installed Windows; None = it does not say."""
+
+    product: str | None
+    """``Windows Server 2022 Datacenter``"""
+    edition: str | None
+    """``ServerDatacenter``"""
+    name: str | None
+    """``21H2``, before that ``1809``, before that ``Service Pack 1``."""
+    version: str | None
+    """Major, minor, build: ``10.0.20348``."""
+    revision: int | None
+    """The update level (UBR)."""
+    is_server: bool | None
+    arch: str | None
+    hostname: str | None
+
+
+def release(registry: Registry) -> Release:
+    """The installed Windows; what lies in a hive that cannot be read is None."""
+    installation = _text(registry, _VERSION, "InstallationType")
+    build = _text(registry, _VERSION, "CurrentBuildNumber") or _text(registry, _VERSION, "CurrentBuild")
+    is_server = installation.startswith("Server") if installation else _is_server_product(registry)
+    revision = _look(lambda: registry.value(_VERSION, "UBR"))
+    return Release(
+        product=_product(registry, build, is_server=is_server),
+        edition=_text(registry, _VERSION, "EditionID"),
+        name=next((found for each in ("DisplayVersion", "ReleaseId", "CSDVersion") if (found := _text(registry, _VERSION, each))), None),
+        version=_version(registry, build),
+        revision=revision if type(revision) is int else None,
+        is_server=is_server,
+        arch=_architecture(registry),
+        hostname=_text(registry, rf"{_CONTROL}\ComputerName\ComputerName", "ComputerName"),
+    )
+
+
+def detect(registry: Registry) -> GuestFacts:
+    """The facts of a Windows guest; how it boots is a matter of the disk and is left open."""
+    found = release(registry)
+    build = found.version.rpartition(".")[2] if found.version else None
+    details = [found.name, f"build {build}{'' if found.revision is None else f'.{found.revision}'}" if build else None]
+    words = ", ".join(each for each in details if each)
+    return GuestFacts(
+        os="windows",
+        distro="windows",
+        family="windows",
+        version=found.version,
+        product=(found.product or "Windows of an unknown version") + (f" ({words})" if words else ""),
+        arch=found.arch,
+        hostname=found.hostname,
+    )
+
+
+def _product(registry: Registry, build: str | None, *, is_server: bool | None) -> str | None:
+    """ProductName; Windows 11 still calls itself 10 there, so its build decides."""
+    name = _text(registry, _VERSION, "ProductName")
+    if name and build and build.isdecimal() and int(build) >= _FIRST_WINDOWS_11 and is_server is False:
+        return name.replace("Windows 10", "Windows 11")
+    return name
+
+
+def _version(registry: Registry, build: str | None) -> str | None:
+    """From Windows 10 on the two numbers have values of their own; CurrentVersion stays 6.3 since 8.1."""
+    if build is None:
+        return None
+    major = _look(lambda: registry.value(_VERSION, "CurrentMajorVersionNumber"))
+    minor = _look(lambda: registry.value(_VERSION, "CurrentMinorVersionNumber"))
+    if type(major) is int and type(minor) is int:
+        return f"{major}.{minor}.{build}"
+    old = _text(registry, _VERSION, "CurrentVersion")
+    return f"{old}.{build}" if old else None
+
+
+def _is_server_product(registry: Registry) -> bool | None:
+    product_type = _text(registry, rf"{_CONTROL}\ProductOptions", "ProductType")
+    return None if product_type is None else product_type != "WinNT"
+
+
+def _architecture(registry: Registry) -> str | None:
+    """The machine's environment, else the name of the build."""
+    stated = _text(registry, rf"{_CONTROL}\Session Manager\Environment", "PROCESSOR_ARCHITECTURE")
+    if stated:
+        return _ARCHITECTURES.get(stated.upper(), stated)
+    build = _text(registry, _VERSION, "BuildLabEx") or ""
+    return next((arch for mark, arch in _BUILD_MARKS if f".{mark}fre." in build), None)
+
+
+def _text(registry: Registry, key: str, name: str) -> str | None:
+    value = _look(lambda: registry.value(key, name))
+    return value if isinstance(value, str) and value else None
+
+
+def _look(reading: Callable[[], object]) -> object:
+    """None where the hive cannot be read: a guest is described by what is left."""
+    try:
+        return reading()
+    except Unreadable:
+        return None
