@@ -99,6 +99,8 @@ def find_gaps(image: Image) -> tuple[str, ...]:
                 gaps.append(f"{volume.id}: {volume.reason}")
     if image.no_guest and image.no_guest not in gaps:
         gaps.append(image.no_guest)
+    if image.guest is not None and image.guest.registry is not None:
+        gaps += image.guest.registry.unread
     if image.guest is not None and image.guest.facts.distro == "unknown":
         gaps.append("the distribution could not be named: neither /etc/os-release nor /usr/lib/os-release gives an ID")
     if image.guest is not None and image.guest.facts.os == "windows" and image.guest.facts.version is None:

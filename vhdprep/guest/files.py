@@ -26,6 +26,7 @@ MAX_MATCHES = 10_000
 MAX_TEXT = 4 * 1024 * 1024
 """Largest configuration file that is read as text, in bytes."""
 
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -100,7 +101,7 @@ class GuestFiles:
         return files.read(inner, limit, offset)
 
     def text(self, path: str) -> str | None:
-        """The whole file as UTF-8 text, foreign bytes replaced; None = no such file.
+        """The whole file as text, UTF-16 where a byte order mark says so, else UTF-8, foreign bytes replaced; None = no such file.
 
         Raises:
             Unreadable: it is larger than ``MAX_TEXT``, or cannot be read.
@@ -110,7 +111,8 @@ class GuestFiles:
             return None
         if found.size > MAX_TEXT:
             raise Unreadable(f"{path}: {found.size} bytes are too many for a configuration file")
-        return self.read(path, MAX_TEXT).decode("utf-8", "replace")
+        data = self.read(path, MAX_TEXT)
+        return data.decode("utf-16" if data[:2] in _WIDE_MARKS else "utf-8", "replace")
 
     def readlink(self, path: str) -> str:
         """Target of the link ``path``, as stored."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vhdprep.disk.backend import Disk, Files
     from vhdprep.guest.files import GuestFiles
     from vhdprep.guest.formats.fstab import FstabEntry
+    from vhdprep.guest.registry import Registry
     from vhdprep.model import Container, GuestFacts, Target, Volume
 
 _R = TypeVar("_R")
@@ -34,6 +35,18 @@ class Guest(NamedTuple):
     """The EFI system partition, if one was read."""
     memo: dict[str, Any]
     """Readings that several probes share; see ``once``."""
+    registry: Registry | None = None
+    """Of Windows."""
+
+    def need_registry(self) -> Registry:
+        """The registry.
+
+        Raises:
+            Unreadable: this is no Windows.
+        """
+        if self.registry is None:
+            raise Unreadable(f"{self.facts.product} has no registry")
+        return self.registry
 
 
 class ImageDisk(NamedTuple):

@@ -5,7 +5,7 @@ A probe is a verb of looking that could serve three rules; no product is in its 
 
 from __future__ import annotations
 
-from vhdprep.probes import boot, config, container, disk, files, guest, network, system
+from vhdprep.probes import boot, config, container, disk, files, guest, network, system, windows
 from vhdprep.probes.registry import ParameterInfo, Probe
 
 __all__ = ["PROBES", "ParameterInfo", "Probe"]
@@ -22,6 +22,7 @@ PROBES: tuple[Probe, ...] = (
     files.file_glob,
     files.file_lines,
     files.file_text,
+    files.file_head,
     files.home_files,
     config.config_value,
     config.yaml_value,
@@ -37,4 +38,11 @@ PROBES: tuple[Probe, ...] = (
     boot.efi_program,
     boot.fstab_entries,
     network.network_profiles,
+    windows.registry_value,
+    windows.registry_key,
+    windows.registry_subkeys,
+    windows.registry_values,
+    windows.windows_service,
+    windows.boot_element,
+    windows.answer_file_sections,
 )

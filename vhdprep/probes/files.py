@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_PARTS = 1000
 """Paths that one finding lists."""
 _DIGEST_LIMIT = 1024 * 1024
+_HEAD = 16
 
 Kind = Literal["any", "file", "directory", "link"]
 
@@ -81,6 +82,15 @@ def file_text(image: Image, *, path: str) -> Observation:
     """The whole content of a small text file."""
     text = image.need_guest().files.text(path)
     return Observation(ABSENT if text is None else text.strip(), path)
+
+
+@probe(returns="the bytes as hexadecimal text, shorter when the file is; absent when there is no such file")
+def file_head(image: Image, *, path: str, size: int) -> Observation:
+    """The first bytes of a file, to tell what it is. size: how many, at most 16."""
+    files = image.need_guest().files
+    if not files.is_file(path):
+        return Observation(ABSENT, path)
+    return Observation(files.read(path, min(size, _HEAD)).hex(), path)
 
 
 def _with_homes(guest: Guest, patterns: Iterable[str]) -> list[str]:

@@ -21,7 +21,9 @@ def guest_fact(
     if field in ("generations", "boot"):
         image.need_disk()
     if field == "arch" and facts.arch is None:
-        raise Unreadable("no program was found that tells the architecture")
+        raise Unreadable("nothing was found that tells the architecture")
+    if field == "version" and facts.version is None and facts.os == "windows":
+        raise Unreadable("the version of Windows could not be read from its registry")
     value = tuple(str(each) for each in facts.generations) if field == "generations" else getattr(facts, field)
     return Observation(ABSENT if value is None else value, f"guest:{field}")
 

@@ -222,7 +222,8 @@ def _volumes(report: Report, page: _Page) -> Iterator[str]:
             for name, value in disk.container.fields.items():
                 yield f"  {name:<28}{words.safe(str(value))}"
     if report.guest and report.guest.hostname:
-        yield f"  host name {words.safe(report.guest.hostname)}, init {report.guest.init or 'unknown'}"
+        init = "" if report.guest.os == "windows" else f", init {report.guest.init or 'unknown'}"
+        yield f"  host name {words.safe(report.guest.hostname)}{init}"
 
 
 def _table(rows: Iterable[tuple[str, ...]], page: _Page) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Run a rule's own examples: pytest and ``vhdprep rules test`` share this.
 
-An example states an image in a few words; what it does not state is that of a good generalized Debian 12.
+An example states an image in a few words; what it does not state is that of a good generalized Debian 12, or of
+Windows Server 2022 where the example has a registry or says that it is Windows.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from vhdprep.guest.detect import FAMILIES
 from vhdprep.guest.files import GuestFiles
 from vhdprep.guest.formats import fstab
 from vhdprep.guest.image import Guest, Image, ImageDisk
+from vhdprep.guest.registry import memory_registry
 from vhdprep.model import Container, Defect, DiskType, GuestFacts, Outcome, Target, Volume, VolumeKind
 from vhdprep.ruleset.evaluate import judge_rule
 from vhdprep.ruleset.load import read_examples
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from vhdprep.disk.backend import Disk
     from vhdprep.ruleset.rule import Rule
 
-_GIVEN = {"facts", "files", "esp", "vhd", "disk", "unreadable", "target", "guest"}
+_GIVEN = {"facts", "files", "registry", "esp", "vhd", "disk", "unreadable", "target", "guest"}
 _SIZE = 30 * 1024**3
 _ROOT = Volume(
     id="p1",
@@ -40,6 +42,8 @@ _ROOT = Volume(
     state="clean",
     read=True,
 )
+_DEBIAN = GuestFacts("linux", "debian", "debian", "12", "Debian GNU/Linux 12", "x86_64", "uefi", (1, 2), "systemd", "localhost")
+_WINDOWS = GuestFacts("windows", "windows", "windows", "10.0.20348", "Windows Server 2022 Datacenter", "x86_64", "uefi", (2,), None, "WIN-EXAMPLE")
 
 
 class Result(NamedTuple):
@@ -145,7 +149,8 @@ def _disk(given: Mapping[str, Any], unreadable: tuple[str, ...]) -> MemoryDisk:
         "gpt:last_lba": 9,
     }
     facts |= stated.get("fields", {})
-    tree = MemoryFiles(given.get("files", {}), [path for path in unreadable if path.startswith("/")])
+    hidden = [path for path in unreadable if path.startswith("/")]
+    tree = MemoryFiles(given.get("files", {}), hidden, case_sensitive=not _is_windows(given))
     table = stated.get("table", "gpt")
     return MemoryDisk(stated.get("size", _SIZE), table, volumes, {"p1": tree}, facts, _defects(stated.get("defects", {})))
 
@@ -153,7 +158,7 @@ def _disk(given: Mapping[str, Any], unreadable: tuple[str, ...]) -> MemoryDisk:
 def _guest(given: Mapping[str, Any], disk: MemoryDisk, unreadable: tuple[str, ...]) -> Guest:
     stated = dict(given.get("facts", {}))
     distro = str(stated.get("distro", "debian"))
-    base = GuestFacts("linux", distro, FAMILIES.get(distro, distro), "12", "Debian GNU/Linux 12", "x86_64", "uefi", (1, 2), "systemd", "localhost")
+    base = _WINDOWS if _is_windows(given) else _DEBIAN._replace(distro=distro, family=FAMILIES.get(distro, distro))
     if "generations" in stated:
         stated["generations"] = tuple(stated["generations"])
     facts = base._replace(**stated)
@@ -165,4 +170,11 @@ def _guest(given: Mapping[str, Any], disk: MemoryDisk, unreadable: tuple[str, ..
         entries = fstab.parse(tree.text("/etc/fstab") or "")
     except Unreadable:
         entries = ()
-    return Guest(facts, tree, "p1", mounts, entries, tuple(disk.volumes), esp, {})
+    registry = memory_registry(given.get("registry", {}), unreadable) if _is_windows(given) else None
+    return Guest(facts, tree, "p1", mounts, entries, tuple(disk.volumes), esp, {}, registry)
+
+
+def _is_windows(given: Mapping[str, Any]) -> bool:
+    return (
+        "registry" in given or given.get("facts", {}).get("os") == "windows" or any(each.startswith("HKLM") for each in given.get("unreadable", ()))
+    )

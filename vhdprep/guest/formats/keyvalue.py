@@ -47,11 +47,11 @@ def agent(text: str) -> dict[str, Setting]:
 
 
 def ini(text: str) -> dict[str, list[Setting]]:
-    """``section.key`` → every value in order, for systemd units, networkd and NetworkManager key files."""
+    """``section.key`` → every value in order, for systemd units, networkd, NetworkManager key files, and ini files of Windows."""
     found: dict[str, list[Setting]] = {}
     section = ""
     pending = ""
-    for number, raw in enumerate(text.splitlines(), 1):
+    for number, raw in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
         line = (pending + raw).strip()
         pending = ""
         if not line or line[0] in "#;":

@@ -1,0 +1,159 @@
+"""Which Windows this is: product, build, edition, server or client, architecture, name, and how it boots."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from vhdprep.errors import Unreadable
+from vhdprep.guest.detect import FALLBACK_LOADERS, choose_boot
+from vhdprep.guest.formats import pe
+from vhdprep.model import GuestFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vhdprep.disk.backend import Disk, Files
+    from vhdprep.guest.files import GuestFiles
+    from vhdprep.guest.registry import Registry
+
+DIRECTORIES = ("/Windows", "/WINNT")
+"""Where Windows is installed: since XP, and before."""
+_HIVES = ("System32/config/SOFTWARE", "System32/config/SYSTEM")
+_BIOS_LOADERS = ("/bootmgr", "/ntldr")
+_EFI_LOADERS = ("/EFI/Microsoft/Boot/bootmgfw.efi", *FALLBACK_LOADERS)
+_VERSION = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion"
+_CONTROL = r"HKLM\SYSTEM\CurrentControlSet\Control"
+_ARCHITECTURES = {"AMD64": "x86_64", "X86": "i386", "ARM64": "aarch64", "ARM": "arm"}
+_BUILD_MARKS = (("amd64", "x86_64"), ("arm64", "aarch64"), ("x86", "i386"))
+_FIRST_WINDOWS_11 = 22000
+
+
+class Release(NamedTuple):
+    """What the registry says of the installed Windows; None = it does not say."""
+
+    product: str | None
+    """``Windows Server 2022 Datacenter``"""
+    edition: str | None
+    """``ServerDatacenter``"""
+    name: str | None
+    """``21H2``, before that ``1809``, before that ``Service Pack 1``."""
+    version: str | None
+    """Major, minor, build: ``10.0.20348``."""
+    revision: int | None
+    """The update level (UBR)."""
+    is_server: bool | None
+    arch: str | None
+    hostname: str | None
+
+
+def release(registry: Registry) -> Release:
+    """The installed Windows; what lies in a hive that cannot be read is None."""
+    installation = _text(registry, _VERSION, "InstallationType")
+    build = _text(registry, _VERSION, "CurrentBuildNumber") or _text(registry, _VERSION, "CurrentBuild")
+    is_server = installation.startswith("Server") if installation else _is_server_product(registry)
+    revision = _look(lambda: registry.value(_VERSION, "UBR"))
+    return Release(
+        product=_product(registry, build, is_server=is_server),
+        edition=_text(registry, _VERSION, "EditionID"),
+        name=next((found for each in ("DisplayVersion", "ReleaseId", "CSDVersion") if (found := _text(registry, _VERSION, each))), None),
+        version=_version(registry, build),
+        revision=revision if type(revision) is int else None,
+        is_server=is_server,
+        arch=_architecture(registry),
+        hostname=_text(registry, rf"{_CONTROL}\ComputerName\ComputerName", "ComputerName"),
+    )
+
+
+def find_directory(files: Files) -> str | None:
+    """The directory of Windows on the volume ``files``; None = it holds no Windows."""
+    if files.case_sensitive:
+        return None
+    return next((each for each in DIRECTORIES if any(files.lstat(f"{each}/{hive}") is not None for hive in _HIVES)), None)
+
+
+def detect(registry: Registry, files: GuestFiles, directory: str, disk: Disk, esp: Files | None) -> GuestFacts:
+    """The facts of the Windows in ``directory``."""
+    found = release(registry)
+    generations = _generations(disk, esp)
+    build = found.version.rpartition(".")[2] if found.version else None
+    details = [found.name, f"build {build}{'' if found.revision is None else f'.{found.revision}'}" if build else None]
+    words = ", ".join(each for each in details if each)
+    return GuestFacts(
+        os="windows",
+        distro="windows",
+        family="windows",
+        version=found.version,
+        product=(found.product or "Windows of an unknown version") + (f" ({words})" if words else ""),
+        arch=found.arch or _kernel_architecture(files, directory),
+        boot=choose_boot(generations),
+        generations=generations,
+        hostname=found.hostname,
+    )
+
+
+def _generations(disk: Disk, esp: Files | None) -> tuple[int, ...]:
+    """Gen1 needs boot code in the MBR and in the active partition, and the boot manager there; Gen2 a loader on the ESP."""
+    found = []
+    code = (disk.fields.get("mbr:boot_code"), disk.fields.get("mbr:active_boot_record"))
+    if disk.table == "mbr" and code == ("present", "present"):
+        active = [disk.files(volume) for volume in disk.volumes if volume.active and volume.read]
+        if any(files.lstat(path) for files in active for path in _BIOS_LOADERS):
+            found.append(1)
+    if esp is not None and any(esp.lstat(path) for path in _EFI_LOADERS):
+        found.append(2)
+    return tuple(found)
+
+
+def _kernel_architecture(files: GuestFiles, directory: str) -> str | None:
+    try:
+        kernel = pe.parse(files.read(f"{directory}/System32/ntoskrnl.exe", pe.HEAD))
+    except Unreadable:
+        return None
+    return kernel.machine if kernel else None
+
+
+def _product(registry: Registry, build: str | None, *, is_server: bool | None) -> str | None:
+    """ProductName; Windows 11 still calls itself 10 there, so its build decides."""
+    name = _text(registry, _VERSION, "ProductName")
+    if name and build and build.isdecimal() and int(build) >= _FIRST_WINDOWS_11 and is_server is False:
+        return name.replace("Windows 10", "Windows 11")
+    return name
+
+
+def _version(registry: Registry, build: str | None) -> str | None:
+    """From Windows 10 on the two numbers have values of their own; CurrentVersion stays 6.3 since 8.1."""
+    if build is None:
+        return None
+    major = _look(lambda: registry.value(_VERSION, "CurrentMajorVersionNumber"))
+    minor = _look(lambda: registry.value(_VERSION, "CurrentMinorVersionNumber"))
+    if type(major) is int and type(minor) is int:
+        return f"{major}.{minor}.{build}"
+    old = _text(registry, _VERSION, "CurrentVersion")
+    return f"{old}.{build}" if old else None
+
+
+def _is_server_product(registry: Registry) -> bool | None:
+    product_type = _text(registry, rf"{_CONTROL}\ProductOptions", "ProductType")
+    return None if product_type is None else product_type != "WinNT"
+
+
+def _architecture(registry: Registry) -> str | None:
+    """The machine's environment, else the name of the build."""
+    stated = _text(registry, rf"{_CONTROL}\Session Manager\Environment", "PROCESSOR_ARCHITECTURE")
+    if stated:
+        return _ARCHITECTURES.get(stated.upper(), stated)
+    build = _text(registry, _VERSION, "BuildLabEx") or ""
+    return next((arch for mark, arch in _BUILD_MARKS if f".{mark}fre." in build), None)
+
+
+def _text(registry: Registry, key: str, name: str) -> str | None:
+    value = _look(lambda: registry.value(key, name))
+    return value if isinstance(value, str) and value else None
+
+
+def _look(reading: Callable[[], object]) -> object:
+    """None where the hive cannot be read: a guest is described by what is left."""
+    try:
+        return reading()
+    except Unreadable:
+        return None

@@ -1,0 +1,135 @@
+"""Probes of Windows: registry, services, boot configuration, answer files."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+from vhdprep.errors import Unreadable
+from vhdprep.guest.formats import bcd, unattend
+from vhdprep.guest.image import Guest, Image
+from vhdprep.guest.registry import BOOT_STORE, DEFAULT
+from vhdprep.model import ABSENT, Observation, Value
+from vhdprep.probes.registry import probe
+
+if TYPE_CHECKING:
+    from vhdprep.guest.registry import Key
+
+MAX_PARTS = 1000
+"""Keys or values that one finding lists."""
+_MAX_SHOWN = 200
+_SERVICES = r"HKLM\SYSTEM\CurrentControlSet\Services"
+_STARTS = {0: "boot", 1: "system", 2: "automatic", 3: "manual", 4: "disabled"}
+_MAX_ANSWERS = 4 * 1024 * 1024
+
+
+@probe(returns="text, number, list, or hexadecimal text of binary data; absent when the key or the value is missing")
+def registry_value(image: Image, *, key: str, name: str) -> Observation:
+    r"""One value of the Windows registry.
+
+    key: from `HKLM\SYSTEM`, `SOFTWARE`, `SAM` or `SECURITY` on (`CurrentControlSet` is the one that starts), or from a
+    hive file on: `/Users/Default/NTUSER.DAT\Software`. name: the value; `(default)` is the one without a name.
+    """
+    value = image.need_guest().need_registry().value(key, "" if name == DEFAULT else name)
+    return Observation(value, f"{key}\\{name}")
+
+
+@probe(returns="`present`; absent when there is no such key")
+def registry_key(image: Image, *, key: str) -> Observation:
+    """Whether a registry key exists, be it empty."""
+    found = image.need_guest().need_registry().key(key)
+    return Observation(ABSENT if found is None else "present", key)
+
+
+@probe(returns="a list of keys")
+def registry_subkeys(image: Image, *, key: str, matching: str = "") -> Observation:
+    """The keys directly below a registry key. matching: a regular expression for their names."""
+    found = _key(image, key)
+    names = (each.name for each in found.subkeys()) if found else ()
+    parts = [Observation("key", f"{key}\\{name}") for name in names if re.search(matching, name)]
+    return Observation.listing(key, tuple(parts[:MAX_PARTS]))
+
+
+@probe(returns="a list of values")
+def registry_values(image: Image, *, key: str, matching: str = "") -> Observation:
+    """The values of a registry key. matching: a regular expression for `NAME=DATA`."""
+    found = _key(image, key)
+    parts = []
+    for name, value in found.values() if found else ():
+        shown = ", ".join(value) if isinstance(value, tuple) else str(value)
+        if re.search(matching, f"{name}={shown}"):
+            parts.append(Observation(shown[:_MAX_SHOWN], f"{key}\\{name or DEFAULT}"))
+    return Observation.listing(key, tuple(parts[:MAX_PARTS]))
+
+
+@probe(returns="for `start`: `boot | system | automatic | manual | disabled`; for `image`: the program; absent when there is no such service")
+def windows_service(image: Image, *, name: str, field: Literal["start", "image"] = "start") -> Observation:
+    """How a Windows service or driver starts, and what it runs."""
+    key = f"{_SERVICES}\\{name}"
+    value_name = "Start" if field == "start" else "ImagePath"
+    value = image.need_guest().need_registry().value(key, value_name)
+    if field == "start" and type(value) is int:
+        value = _STARTS.get(value, str(value))
+    return Observation(value, f"{key}\\{value_name}")
+
+
+@probe(returns="text, number, yes/no or list; of a device `boot | locate | partition`, or `elsewhere` = not on this disk; absent when not set")
+def boot_element(image: Image, *, object: Literal["boot-manager", "default-loader", "ems-settings"], element: str) -> Observation:
+    """One element of the Windows boot configuration (BCD), also where the object inherits it.
+
+    element: its type as eight hexadecimal digits, such as `12000002` (path), `21000001` (device of Windows).
+    """
+    guest = image.need_guest()
+    root = guest.need_registry().key(f"HKLM\\{BOOT_STORE}")
+    if root is None:
+        _refuse_unread(guest)
+    store = bcd.Store(root)
+    known = {"boot-manager": bcd.BOOT_MANAGER, "ems-settings": bcd.EMS_SETTINGS}
+    identifier = known.get(object) or store.default_loader()
+    where = f"HKLM\\{BOOT_STORE}\\Objects\\{identifier or '(no default loader)'}\\Elements\\{element}"
+    found = store.element(identifier, element) if identifier else ABSENT
+    return Observation(_place(guest, found) if isinstance(found, bcd.Device) else found, where)
+
+
+@probe(returns="a list of places, one for each section")
+def answer_file_sections(
+    image: Image, *, patterns: tuple[str, ...], passes: tuple[str, ...], state: Literal["any", "unprocessed"] = "any"
+) -> Observation:
+    """Sections of answer files (unattend.xml) for these configuration passes.
+
+    patterns: the files. state: `unprocessed` = Windows Setup has not used the section yet.
+    """
+    files = image.need_guest().files
+    parts = []
+    for path in (path for pattern in patterns for path in files.glob(pattern) if files.is_file(path)):
+        for section in unattend.sections(files.read(path, _MAX_ANSWERS), path):
+            if section.configuration_pass in passes and not (state == "unprocessed" and section.is_processed):
+                words = "processed" if section.is_processed else "not processed"
+                parts.append(Observation(f"{section.configuration_pass}, {words}", f"{path}:{section.line}"))
+    return Observation.listing(", ".join(patterns), tuple(parts[:MAX_PARTS]))
+
+
+def _key(image: Image, key: str) -> Key | None:
+    return image.need_guest().need_registry().key(key)
+
+
+def _place(guest: Guest, device: bcd.Device) -> Value:
+    """Whether the partition that an entry names is on this disk."""
+    if device.kind == "other":
+        raise Unreadable("the boot configuration names a device of a kind that is not known here")
+    if device.kind != "partition":
+        return device.kind
+    for volume in guest.volumes:
+        identity = (volume.part_uuid or "").casefold()
+        is_gpt = device.partition is not None and identity == device.partition
+        is_mbr = device.offset is not None and volume.offset == device.offset and identity.partition("-")[0] == (device.disk or "")[2:]
+        if is_gpt or is_mbr:
+            return "partition"
+    return "elsewhere"
+
+
+def _refuse_unread(guest: Guest) -> None:
+    """A store that was not found may lie on a partition that was not read."""
+    for each in guest.volumes:
+        if each.needed and not each.read:
+            raise Unreadable(f"the boot configuration may lie on {each.id}, which was not read: {each.reason}")
