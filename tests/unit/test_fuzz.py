@@ -8,11 +8,14 @@ from contextlib import suppress
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fixtures import vhdfile
+from fixtures import hive, vhdfile
+from tests.unit.hives import PLACE, guest_files
 from tests.unit.test_tables import SECTOR, Bytes, boot_record, gpt_disk
 from vhdprep.check import check, inspect
 from vhdprep.disk.native import NativeDisk
 from vhdprep.errors import VhdprepError
+from vhdprep.guest import windows
+from vhdprep.guest.registry import open_registry
 from vhdprep.model import Verdict
 from vhdprep.ruleset.load import load_rules
 
@@ -87,3 +90,58 @@ def test_any_mbr_ends(entries, second):
         disk.put(sector, bytes(446) + second + b"\x55\xaa")
     with suppress(VhdprepError):
         assert len(NativeDisk(disk).volumes) <= 140
+
+
+HIVE = hive.write({"Select": {"Current": 1}, "Setup": {"a": "x", "b": ["y"], "c": {"size": 40_000}}, **{f"ControlSet001\\Services\\s{n}": {"Start": n} for n in range(40)}},
+                  leaf=16)  # fmt: skip
+CHANGED = hive.write({"Select": {"Current": 1}, "Setup": {"a": "z"}, **{f"ControlSet001\\Services\\s{n}": {"Start": 4} for n in range(60)}}, leaf=16)
+DIRTY, LOG = hive.with_log(HIVE, CHANGED)
+_, OLD_LOG = hive.with_old_log(HIVE, CHANGED)
+hive_wounds = st.lists(st.tuples(st.integers(0, len(HIVE) - 1), st.binary(min_size=1, max_size=8)), max_size=8)
+
+
+def read_all(content):
+    """Everything that a rule could ask of a registry; only ``Unreadable`` may come of it."""
+    registry = open_registry(guest_files(content))
+    for path in (
+        r"HKLM\SYSTEM\Setup",
+        r"HKLM\SYSTEM\CurrentControlSet\Services",
+        r"HKLM\SYSTEM\CurrentControlSet\Services\s7",
+        r"HKLM\BCD00000000\Objects",
+    ):
+        with suppress(VhdprepError):
+            key = registry.key(path)
+            assert len([(each.name, *each.values()) for each in key.subkeys()] if key else []) < 100_000
+            assert len(list(key.values()) if key else []) < 100_000
+    windows.detect(registry)
+
+
+@BOUNDED
+@given(wounds=hive_wounds, sound_checksum=st.booleans())
+def test_a_wounded_hive_is_read_or_refused(wounds, sound_checksum):
+    data = bytearray(HIVE)
+    for at, bits in wounds:
+        data[at : at + len(bits)] = bits
+    if sound_checksum:
+        data[:4096] = hive._base(bytes(data[:4096]), 7, 7)
+    read_all({PLACE: bytes(data)})
+
+
+@BOUNDED
+@given(
+    wounds=st.lists(st.tuples(st.integers(0, len(LOG) - 1), st.binary(min_size=1, max_size=8)), max_size=6),
+    cut=st.integers(0, 5000),
+    old=st.booleans(),
+)
+def test_a_wounded_log_is_replayed_or_refused(wounds, cut, old):
+    data = bytearray(OLD_LOG if old else LOG)
+    for at, bits in wounds:
+        data[at : at + len(bits)] = bits
+    data[:512] = hive._base(bytes(data[:512]).ljust(4096, b"\0"), 8 if old else 7, 8 if old else 7, kind=1 if old else 6)[:512]
+    read_all({PLACE: DIRTY, f"{PLACE}.LOG1": bytes(data[: len(data) - cut])})
+
+
+@BOUNDED
+@given(data=st.binary(max_size=9000))
+def test_any_bytes_called_a_hive_are_refused(data):
+    read_all({PLACE: b"regf" + data, f"{PLACE}.LOG1": data})

@@ -20,8 +20,8 @@ MAX_HIVE = 512 * 1024 * 1024
 """Largest hive that is opened, in bytes; a SOFTWARE hive of a large server has about 150 MiB."""
 _LOGS = (".LOG1", ".LOG2", ".LOG")
 _BLOCK = 32 * 1024
-_MAX_BLOCKS = 512
-"""Blocks kept for reading: 16 MiB."""
+_MAX_BLOCKS = 256
+"""Blocks kept for reading: 8 MiB."""
 
 
 class Pages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import Unreadable
@@ -26,6 +27,7 @@ _CONTROL = r"HKLM\SYSTEM\CurrentControlSet\Control"
 _ARCHITECTURES = {"AMD64": "x86_64", "X86": "i386", "ARM64": "aarch64", "ARM": "arm"}
 _BUILD_MARKS = (("amd64", "x86_64"), ("arm64", "aarch64"), ("x86", "i386"))
 _FIRST_WINDOWS_11 = 22000
+_MAX_TEXT = 100
 
 
 class Release(NamedTuple):
@@ -49,7 +51,7 @@ class Release(NamedTuple):
 def release(registry: Registry) -> Release:
     """The installed Windows; what lies in a hive that cannot be read is None."""
     installation = _text(registry, _VERSION, "InstallationType")
-    build = _text(registry, _VERSION, "CurrentBuildNumber") or _text(registry, _VERSION, "CurrentBuild")
+    build = _build(registry)
     is_server = installation.startswith("Server") if installation else _is_server_product(registry)
     revision = _look(lambda: registry.value(_VERSION, "UBR"))
     return Release(
@@ -115,9 +117,14 @@ def _kernel_architecture(files: GuestFiles, directory: str) -> str | None:
 def _product(registry: Registry, build: str | None, *, is_server: bool | None) -> str | None:
     """ProductName; Windows 11 still calls itself 10 there, so its build decides."""
     name = _text(registry, _VERSION, "ProductName")
-    if name and build and build.isdecimal() and int(build) >= _FIRST_WINDOWS_11 and is_server is False:
+    if name and build and int(build) >= _FIRST_WINDOWS_11 and is_server is False:
         return name.replace("Windows 10", "Windows 11")
     return name
+
+
+def _build(registry: Registry) -> str | None:
+    stated = _text(registry, _VERSION, "CurrentBuildNumber") or _text(registry, _VERSION, "CurrentBuild") or ""
+    return stated if re.fullmatch(r"[0-9]{1,6}", stated) else None
 
 
 def _version(registry: Registry, build: str | None) -> str | None:
@@ -128,8 +135,8 @@ def _version(registry: Registry, build: str | None) -> str | None:
     minor = _look(lambda: registry.value(_VERSION, "CurrentMinorVersionNumber"))
     if type(major) is int and type(minor) is int:
         return f"{major}.{minor}.{build}"
-    old = _text(registry, _VERSION, "CurrentVersion")
-    return f"{old}.{build}" if old else None
+    old = _text(registry, _VERSION, "CurrentVersion") or ""
+    return f"{old}.{build}" if re.fullmatch(r"[0-9]{1,2}\.[0-9]{1,2}", old) else None
 
 
 def _is_server_product(registry: Registry) -> bool | None:
@@ -148,7 +155,7 @@ def _architecture(registry: Registry) -> str | None:
 
 def _text(registry: Registry, key: str, name: str) -> str | None:
     value = _look(lambda: registry.value(key, name))
-    return value if isinstance(value, str) and value else None
+    return value[:_MAX_TEXT] if isinstance(value, str) and value else None
 
 
 def _look(reading: Callable[[], object]) -> object:

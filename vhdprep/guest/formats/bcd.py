@@ -60,15 +60,14 @@ class Store:
 
         ``element`` is the type in eight hexadecimal digits, as bcdedit's documentation and the store write it.
         """
-        pending, seen = [identifier], set[str]()
-        while pending and len(seen) < MAX_INHERITED:
-            each = pending.pop(0)
+        objects = [identifier]
+        for each in objects:  # it grows while it is walked: breadth first
             found = self._own(each, element)
             if found is not ABSENT:
                 return _typed(element, found)
-            seen.add(each)
             above = self._own(each, _INHERITS)
-            pending += [name for name in above if name not in seen] if isinstance(above, tuple) else []
+            objects += [name for name in dict.fromkeys(above) if name not in objects] if isinstance(above, tuple) else []
+            del objects[MAX_INHERITED:]
         return ABSENT
 
     def _own(self, identifier: str, element: str) -> Value:

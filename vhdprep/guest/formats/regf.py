@@ -21,7 +21,9 @@ BASE = 4096
 """Bytes of the base block."""
 MAX_CELLS = 250_000
 """Cells and list entries that all lookups in one hive may read: about a second."""
-MAX_DATA = 16 * 1024 * 1024
+MAX_WALK = 32 * 1024 * 1024
+"""Largest hive whose bins are all looked at, 20 ms for a SYSTEM hive; of a larger one only what lies on the way is."""
+MAX_DATA = 2 * 1024 * 1024
 """Largest value that is read, in bytes."""
 _SEGMENT = 16344
 """Larger values are cut into segments of this size, from version 1.4 on."""
@@ -93,7 +95,7 @@ class Hive:
         """Look at the frame, at no cell yet.
 
         Raises:
-            Unreadable: another version, or the file ends before its last bin.
+            Unreadable: another version, the file ends before its last bin, or a bin is damaged: Windows would not load it.
         """
         self._source, self._base, self.place = source, base, place
         self._left = MAX_CELLS
@@ -101,6 +103,8 @@ class Hive:
             raise Unreadable(f"{place}: a hive of version {base.version[0]}.{base.version[1]}, which is not read here")
         if source.size < BASE + base.bins_size:
             raise Unreadable(f"{place}: the hive is cut off: {source.size} of {BASE + base.bins_size} bytes are there")
+        if base.bins_size <= MAX_WALK:
+            self._check_bins()
 
     @property
     def root(self) -> Key:
@@ -124,6 +128,15 @@ class Hive:
         if exact and len(found) < size:
             raise self.damage(offset)
         return found
+
+    def _check_bins(self) -> None:
+        at, end = 0, self._base.bins_size
+        while at < end:
+            head = self._source.read_at(BASE + at, 12)
+            signature, place, size = struct.unpack("<4sII", head) if len(head) == 12 else (b"", 0, 0)
+            if signature != b"hbin" or place != at or not 0 < size <= end - at or size % BASE:
+                raise self.damage(at)
+            at += size
 
     def spend(self, count: int) -> None:
         """Count what is read; a hive whose lists never end is given up."""

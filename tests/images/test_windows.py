@@ -1,0 +1,157 @@
+"""Registries of real machines: what they are said to be, and that only the values of Sysprep make them pass.
+
+No public hive of a machine that Sysprep sealed could be found. The sealed ones are made here: the values that people who
+read such images reported are written into copies of real hives, with hivexregedit.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from vhdprep.disk.memory import MemoryDisk, MemoryFiles
+from vhdprep.guest.assemble import assemble
+from vhdprep.guest.image import Image, ImageDisk
+from vhdprep.model import Target, Volume, VolumeKind
+from vhdprep.ruleset.evaluate import evaluate
+from vhdprep.ruleset.load import load_rules
+from vhdprep.ruleset.selftest import build_image
+
+pytestmark = pytest.mark.data
+
+CONFIG = "/Windows/System32/config"
+SEALED = "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE"
+SETUP = {"SetupType": "dword:00000002", "CmdLine": r'"oobe\\windeploy.exe"', "OOBEInProgress": "dword:00000001"}
+SYSPREP = {rule.id for rule in load_rules() if "sysprep" in rule.tags}
+TAG = {"/Windows/System32/Sysprep/Sysprep_succeeded.tag": ""}
+
+
+def findings(files, target=Target.GENERALIZED):
+    """Every rule's finding about the Windows whose system volume holds ``files``, by id."""
+    volume = Volume("p1", VolumeKind.PARTITION, 2**30, 2**20, "0x07", "ntfs", part_uuid="1a2b3c4d-01", active=True, read=True)
+    disk = MemoryDisk(2**31, "mbr", [volume], {"p1": MemoryFiles(files, case_sensitive=False)}, {"mbr:boot_code": "present"})
+    image = Image((ImageDisk("os", build_image({}).os_disk.container, disk),), assemble(disk), None, target)
+    return image.guest.facts, {finding.rule_id: finding for finding in evaluate(load_rules(), image)}
+
+
+def outcomes(found, ids):
+    return {rule_id: str(found[rule_id].outcome) for rule_id in ids if found[rule_id].outcome != "not-applicable"}
+
+
+@pytest.fixture(scope="module")
+def in_use(data):
+    """The hives of one Windows 7, joined to a domain and in use."""
+    return {f"{CONFIG}/{name}": data(f"hives/win7-{name}").read_bytes() for name in ("SYSTEM", "SOFTWARE")}
+
+
+@pytest.fixture(scope="module")
+def edited(data, tmp_path_factory):
+    """The same hives with values of SYSTEM\\Setup and ImageState written into copies."""
+    if not shutil.which("hivexregedit"):
+        pytest.skip("hivexregedit is not installed (libwin-hivex-perl)")
+
+    def edit(setup, state):
+        place = tmp_path_factory.mktemp("hives")
+        changes = {"SYSTEM": (r"\Setup", setup), "SOFTWARE": (r"\Microsoft\Windows\CurrentVersion\Setup\State", {"ImageState": f'"{state}"'})}
+        for name, (key, values) in changes.items():
+            shutil.copyfile(data(f"hives/win7-{name}"), place / name)
+            lines = ["Windows Registry Editor Version 5.00", "", f"[{key}]", *(f'"{name}"={value}' for name, value in values.items()), "", ""]
+            (place / f"{name}.reg").write_text("\n".join(lines))
+            subprocess.run(["hivexregedit", "--merge", place / name, place / f"{name}.reg"], check=True)
+        return {f"{CONFIG}/{name}": (place / name).read_bytes() for name in changes}
+
+    return edit
+
+
+def state_ini(state):
+    return {"/Windows/Setup/State/State.ini": f'[State]\r\nImageState="{state}"\r\n'}
+
+
+def test_a_windows_7_in_use_is_described_and_fails_although_its_idle_values_look_generalized(in_use):
+    facts, found = findings(in_use)
+    assert facts.product == "Windows 7 Ultimate (Service Pack 1, build 7601)"
+    assert (facts.version, facts.arch, facts.boot, facts.hostname) == ("6.1.7601", "i386", "bios", "WKS-WIN732BITA")
+    assert found["windows-imagestate-generalized"].message.startswith("ImageState is IMAGE_STATE_COMPLETE")
+    assert outcomes(found, SYSPREP) == {
+        "windows-imagestate-generalized": "fail",
+        "windows-setup-resumes": "fail",
+        "windows-audit-mode-left": "pass",
+        "windows-answer-file-used-up": "pass",
+        "windows-answer-file-cache-removed": "pass",
+        "windows-answer-file-overrides-unset": "pass",
+        "windows-not-upgraded-in-place": "pass",
+    }
+
+
+def test_its_domain_is_found(in_use):
+    finding = findings(in_use)[1]["windows-domain-left"]
+    assert finding.outcome == "fail"
+    assert {each.value for each in finding.observations} == {"shieldbase.local"}
+
+
+def test_as_a_specialized_image_it_passes(in_use):
+    _, found = findings(in_use, Target.SPECIALIZED)
+    assert outcomes(found, SYSPREP) == {"windows-imagestate-complete": "pass", "windows-setup-idle": "pass"}
+
+
+def test_a_windows_10_in_use_fails_by_its_dirty_system_hive_alone(data):
+    hives = {f"{CONFIG}/SYSTEM{suffix}": data(f"hives/win10-SYSTEM{suffix}").read_bytes() for suffix in ("", ".LOG1", ".LOG2")}
+    facts, found = findings(hives)
+    assert (facts.product, facts.version, facts.arch, facts.hostname) == ("Windows of an unknown version", None, "x86_64", "DESKTOP-PM6C56D")
+    assert found["windows-setup-resumes"].outcome == "fail"
+    assert found["windows-imagestate-generalized"].outcome == "unknown"
+    assert found["windows-imagestate-generalized"].reason == f"{CONFIG}/SOFTWARE: the hive is not there"
+    assert outcomes(found, ["windows-hyperv-storage-starts-at-boot", "windows-network-services-enabled", "windows-dvd-driver-enabled"]) == {
+        "windows-hyperv-storage-starts-at-boot": "pass", "windows-network-services-enabled": "pass", "windows-dvd-driver-enabled": "pass"}  # fmt: skip
+    assert found["windows-hyperv-storage-not-overridden"].outcome == "fail"
+
+
+def test_a_dirty_system_hive_without_its_logs_leaves_the_rules_undecided(data):
+    _, found = findings({f"{CONFIG}/SYSTEM": data("hives/win10-SYSTEM").read_bytes()})
+    assert found["windows-setup-resumes"].outcome == "unknown"
+    assert "sequence numbers 1622 and 1621), and the logs with the rest are not there" in found["windows-setup-resumes"].reason
+
+
+def test_a_corrupt_system_hive_leaves_the_rules_undecided(data, in_use):
+    _, found = findings({**in_use, f"{CONFIG}/SYSTEM": data("hives/corrupted_system_hive").read_bytes()})
+    assert found["windows-setup-resumes"].outcome == "unknown"
+    assert "the hive is damaged at byte" in found["windows-setup-resumes"].reason
+    assert [each.traceback for each in found.values() if each.traceback] == []
+
+
+def test_the_same_hives_with_the_values_of_sysprep_pass(edited):
+    _, found = findings({**edited(SETUP, SEALED), **state_ini(SEALED), **TAG})
+    assert set(outcomes(found, SYSPREP).values()) == {"pass"}
+    assert {"windows-imagestate-generalized", "windows-setup-resumes", "windows-setup-command-windeploy", "windows-state-ini-agrees",
+            "windows-sysprep-succeeded", "windows-not-booted-after-sealing"} <= set(outcomes(found, SYSPREP))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("setup", "state", "ini", "tag", "failed"),
+    [
+        ({}, "IMAGE_STATE_COMPLETE", SEALED, TAG, {"windows-imagestate-generalized", "windows-not-booted-after-sealing"}),
+        ({}, "IMAGE_STATE_GENERALIZE_RESEAL_TO_AUDIT", SEALED, TAG, {"windows-imagestate-generalized", "windows-audit-mode-left"}),
+        ({"SetupType": "dword:00000000"}, SEALED, SEALED, TAG, {"windows-setup-resumes"}),
+        ({"CmdLine": '""'}, SEALED, SEALED, TAG, {"windows-setup-resumes"}),
+        ({"CmdLine": '"cmd.exe"'}, SEALED, SEALED, TAG, {"windows-setup-command-windeploy"}),
+        ({}, SEALED, "IMAGE_STATE_COMPLETE", TAG, {"windows-state-ini-agrees"}),
+        ({}, SEALED, SEALED, {}, {"windows-sysprep-succeeded"}),
+        ({"UnattendFile": r'"C:\\deploy.xml"'}, SEALED, SEALED, TAG, {"windows-answer-file-overrides-unset"}),
+    ],
+)
+def test_each_single_value_changed_back_fails(edited, setup, state, ini, tag, failed):
+    _, found = findings({**edited({**SETUP, **setup}, state), **state_ini(ini), **tag})
+    assert {rule_id for rule_id, outcome in outcomes(found, SYSPREP).items() if outcome != "pass"} == failed
+
+
+def test_the_idle_values_decide_nothing(edited, in_use):
+    """GeneralizationState and CloneTag are those of the machine in use, and the sealed copy passes with them."""
+    from vhdprep.guest.files import GuestFiles
+    from vhdprep.guest.registry import open_registry
+
+    for files in (in_use, edited(SETUP, SEALED)):
+        found = open_registry(GuestFiles(MemoryFiles(files, case_sensitive=False)))
+        assert found.value(r"HKLM\SYSTEM\Setup\Status\SysprepStatus", "GeneralizationState") == 7
+        assert found.value(r"HKLM\SYSTEM\Setup", "CloneTag") == ("Mon Jul 13 21:55:53 2009",)
