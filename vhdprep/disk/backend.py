@@ -43,6 +43,16 @@ class FileStat(NamedTuple):
     gid: int
 
 
+def fold_case(name: str) -> str:
+    """``name`` as file systems of Windows compare it: character by character, ASCII only with ASCII.
+
+    ``str.casefold`` would make ``ß`` and ``ss`` the same name, and ``str.upper`` the dotless i and ``I``.
+    """
+    if name.isascii():
+        return name.upper()
+    return "".join(upper if len(upper := each.upper()) == 1 and upper.isascii() == each.isascii() else each for each in name)
+
+
 class Files(Protocol):
     """One file system, read-only. Paths are absolute with ``/``; links are not followed.
 

@@ -10,6 +10,7 @@ from vhdprep.guest import detect
 from vhdprep.guest.files import GuestFiles
 from vhdprep.guest.formats import fstab
 from vhdprep.guest.image import Guest
+from vhdprep.model import GuestFacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _ROOT_MARKS = ("/etc/os-release", "/etc/fstab", "/etc/passwd", "/etc/debian_version", "/etc/redhat-release", "/etc/SuSE-release")
 _ROOT_BODY = ("/usr", "/bin", "/sbin")
+_WINDOWS = GuestFacts("windows", "windows", "windows", None, "Windows")
 _WINDOWS_MARKS = ("/Windows/System32/config/SYSTEM", "/Windows/System32/config/SOFTWARE")
 _ESP_TYPES = {"C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "0xef"}
 _DEVICE = re.compile(r"/dev/(?:[shv]da|xvda|nvme0n1p|mmcblk0p)(\d+)$")
@@ -88,7 +90,7 @@ def _windows(disk: Disk, root: Volume, files: GuestFiles, esp: Files | None) -> 
 
     active = next((disk.files(volume) for volume in disk.volumes if volume.active and volume.read), None)
     registry = open_registry(files, esp, active)
-    facts = detect.with_boot(windows.detect(registry), disk, esp)
+    facts = windows.describe(detect.with_boot(_WINDOWS, disk, esp), registry)
     return Guest(facts, files, root.id, {"/": root.id}, (), tuple(disk.volumes), esp, {}, registry)
 
 

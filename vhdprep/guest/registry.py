@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from vhdprep.disk.backend import fold_case
 from vhdprep.errors import Unreadable
 from vhdprep.guest.files import GuestFiles
-from vhdprep.guest.formats.regf import fold
-from vhdprep.guest.hive import open_hive
 from vhdprep.model import ABSENT
 
 if TYPE_CHECKING:
@@ -117,6 +116,8 @@ def open_registry(files: GuestFiles, esp: Files | None = None, active: Files | N
 
     ``esp`` is the EFI system partition, ``active`` the one that a BIOS starts from: one of them holds the boot store.
     """
+    from vhdprep.guest.hive import open_hive  # late: of no use to a Linux guest
+
     stores = [(GuestFiles(each), path) for each, path in ((esp, _EFI_STORE), (active, _BIOS_STORE)) if each is not None]
 
     def open_root(name: str) -> Key | None:
@@ -146,7 +147,7 @@ class MemoryKey:
     def subkey(self, name: str) -> MemoryKey | None:
         """The key below that is called ``name``."""
         self._refuse()
-        return self._below.get(fold(name))
+        return self._below.get(fold_case(name))
 
     def subkeys(self) -> Iterator[MemoryKey]:
         """The keys below."""
@@ -155,7 +156,7 @@ class MemoryKey:
 
     def value(self, name: str) -> Value:
         """The value ``name``."""
-        return next((value for each, value in self.values() if fold(each) == fold(name)), ABSENT)
+        return next((value for each, value in self.values() if fold_case(each) == fold_case(name)), ABSENT)
 
     def values(self) -> Iterator[tuple[str, Value]]:
         """Every value with its name."""
@@ -166,7 +167,7 @@ class MemoryKey:
         """The key at ``path`` below this one; what is missing on the way is made."""
         key = self
         for name in path.split("\\"):
-            key = key._below.setdefault(fold(name), MemoryKey(name))
+            key = key._below.setdefault(fold_case(name), MemoryKey(name))
         return key
 
     def _refuse(self) -> None:

@@ -6,12 +6,12 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import Unreadable
-from vhdprep.model import GuestFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vhdprep.guest.registry import Registry
+    from vhdprep.model import GuestFacts
 
 _VERSION = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion"
 _CONTROL = r"HKLM\SYSTEM\CurrentControlSet\Control"
@@ -57,19 +57,16 @@ def release(registry: Registry) -> Release:
     )
 
 
-def detect(registry: Registry) -> GuestFacts:
-    """The facts of a Windows guest; how it boots is a matter of the disk and is left open."""
+def describe(facts: GuestFacts, registry: Registry) -> GuestFacts:
+    """The facts of a Windows guest with what its registry says; the rest stays as its files and its disk told."""
     found = release(registry)
     build = found.version.rpartition(".")[2] if found.version else None
     details = [found.name, f"build {build}{'' if found.revision is None else f'.{found.revision}'}" if build else None]
     words = ", ".join(each for each in details if each)
-    return GuestFacts(
-        os="windows",
-        distro="windows",
-        family="windows",
+    return facts._replace(
         version=found.version,
         product=(found.product or "Windows of an unknown version") + (f" ({words})" if words else ""),
-        arch=found.arch,
+        arch=found.arch or facts.arch,
         hostname=found.hostname,
     )
 

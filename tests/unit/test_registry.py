@@ -12,7 +12,7 @@ from vhdprep.errors import Unreadable
 from vhdprep.guest import windows
 from vhdprep.guest.formats import bcd, unattend
 from vhdprep.guest.registry import memory_registry, open_registry
-from vhdprep.model import ABSENT, Observation
+from vhdprep.model import ABSENT, GuestFacts, Observation
 from vhdprep.probes import windows as probes
 
 SERVICES = r"HKLM\SYSTEM\CurrentControlSet\Services"
@@ -92,7 +92,7 @@ def test_values_of_plain_text_stand_in_for_a_hive():
 
 def facts(version, control=None, *, hidden=()):
     keys = {VERSION: version, **{rf"{CONTROL}\{path}": values for path, values in (control or {}).items()}}
-    return windows.detect(memory_registry(keys, hidden))
+    return windows.describe(GuestFacts("windows", "windows", "windows", None, "Windows"), memory_registry(keys, hidden))
 
 
 SERVER_2022 = {"ProductName": "Windows Server 2022 Datacenter", "InstallationType": "Server", "CurrentVersion": "6.3", "CurrentMajorVersionNumber": 10,
