@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vhdprep.disk.backend import Files
     from vhdprep.model import Value
 
-_CONFIG = "/Windows/System32/config"
+_CONFIG = "System32/config"
 _HIVES = {"SYSTEM": "Select", "SOFTWARE": "Microsoft", "SAM": "SAM", "SECURITY": "Policy"}
 """Hives of HKLM, each with a key that shows that it is the one."""
 BOOT_STORE = "BCD00000000"
@@ -69,7 +69,7 @@ class Registry:
         """The key at ``path``; None = there is none."""
         if path not in self._keys:
             parent, _, name = path.rpartition("\\")
-            if parent in ("", "HKLM"):
+            if parent.upper() in ("", "HKLM"):
                 self._keys[path] = self._root(name)
             else:
                 above = self.key(parent)
@@ -111,8 +111,8 @@ class Registry:
         return name
 
 
-def open_registry(files: GuestFiles, esp: Files | None = None, active: Files | None = None) -> Registry:
-    """The registry in the hive files of a Windows guest.
+def open_registry(files: GuestFiles, esp: Files | None = None, active: Files | None = None, directory: str = "/Windows") -> Registry:
+    """The registry in the hive files of the Windows in ``directory``.
 
     ``esp`` is the EFI system partition, ``active`` the one that a BIOS starts from: one of them holds the boot store.
     """
@@ -128,7 +128,7 @@ def open_registry(files: GuestFiles, esp: Files | None = None, active: Files | N
             return None if found is None else open_hive(*found, "Objects")
         if name.upper() not in _HIVES:
             raise Unreadable(f"{name}: no hive is called so; HKLM has {', '.join(_HIVES)} and {BOOT_STORE}")
-        return open_hive(files, f"{_CONFIG}/{name.upper()}", _HIVES[name.upper()])
+        return open_hive(files, f"{directory}/{_CONFIG}/{name.upper()}", _HIVES[name.upper()])
 
     return Registry(open_root)
 

@@ -20,7 +20,6 @@ MAX_PARTS = 1000
 _MAX_SHOWN = 200
 _SERVICES = r"HKLM\SYSTEM\CurrentControlSet\Services"
 _STARTS = {0: "boot", 1: "system", 2: "automatic", 3: "manual", 4: "disabled"}
-_MAX_ANSWERS = 4 * 1024 * 1024
 
 
 @probe(returns="text, number, list, or hexadecimal text of binary data; absent when the key or the value is missing")
@@ -106,7 +105,7 @@ def answer_file_sections(
     files = image.need_guest().files
     parts = []
     for path in (path for pattern in patterns for path in files.glob(pattern) if files.is_file(path)):
-        for section in unattend.sections(files.read(path, _MAX_ANSWERS), path):
+        for section in unattend.sections(files.read(path, unattend.MAX_SIZE), path):
             if section.configuration_pass in passes and not (state == "unprocessed" and section.is_processed):
                 words = "processed" if section.is_processed else "not processed"
                 parts.append(Observation(f"{section.configuration_pass}, {words}", f"{path}:{section.line}"))
