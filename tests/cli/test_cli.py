@@ -304,6 +304,7 @@ def test_rules_are_listed_explained_and_tested():
     assert "error    linux-ssh-host-keys-removed" in run("rules", "list").stdout
     explained = run("rules", "explain", "linux-ssh-host-keys-removed").stdout
     assert "file_glob(patterns=('/etc/ssh/ssh_host_*',), secret=True) empty True" in explained
+    assert r"registry_value(key='HKLM\SYSTEM\Setup', name='CmdLine') matches '\S'" in run("rules", "explain", "windows-setup-resumes").stdout
     assert run("rules", "explain", "linux-ssh-host-key-removed").stderr.endswith("did you mean linux-ssh-host-keys-removed?\n")
     tested = run("rules", "test")
     assert (tested.returncode, tested.stdout.endswith("examples, 0 do not hold\n")) == (0, True)

@@ -113,7 +113,7 @@ def read_all(content):
             key = registry.key(path)
             assert len([(each.name, *each.values()) for each in key.subkeys()] if key else []) < 100_000
             assert len(list(key.values()) if key else []) < 100_000
-    windows.detect(registry)
+    windows.release(registry)
 
 
 @BOUNDED

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import Unreadable
-from vhdprep.guest import detect, windows
+from vhdprep.guest import detect, detect_windows
 from vhdprep.guest.files import GuestFiles
 from vhdprep.guest.formats import fstab
 from vhdprep.guest.image import Guest
@@ -40,7 +40,7 @@ def assemble(disk: Disk) -> Guest:
     root = roots[0]
     files = GuestFiles(disk.files(root))
     esp = next((disk.files(volume) for volume in disk.volumes if volume.type_id in _ESP_TYPES and volume.read), None)
-    if directory := windows.find_directory(disk.files(root)):
+    if directory := detect_windows.find_directory(disk.files(root)):
         return _windows(disk, root, directory, esp)
     entries = fstab.parse(files.text("/etc/fstab") or "")
     mounts = _mount(files, disk, entries, root)
@@ -103,18 +103,19 @@ def _is_root(files: Files) -> bool:
     def stands(path: str) -> bool:
         return files.lstat(path) is not None
 
-    if windows.find_directory(files):
+    if detect_windows.find_directory(files):
         return True
     return any(stands(path) for path in _ROOT_MARKS) and any(stands(path) for path in _ROOT_BODY)
 
 
 def _windows(disk: Disk, root: Volume, directory: str, esp: Files | None) -> Guest:
-    from vhdprep.guest.registry import open_registry  # late: only Windows has one
+    from vhdprep.guest import windows  # late: only Windows has a registry
+    from vhdprep.guest.registry import open_registry
 
     files = GuestFiles(disk.files(root))
     active = next((disk.files(volume) for volume in disk.volumes if volume.active and volume.read), None)
-    registry = open_registry(files, directory, esp, active)
-    facts = windows.detect(registry, files, directory, disk, esp)
+    registry = open_registry(files, esp, active, directory)
+    facts = windows.describe(detect_windows.detect_windows(files, disk, esp, directory), registry)
     return Guest(facts, files, root.id, {"/": root.id}, (), tuple(disk.volumes), esp, {}, registry)
 
 

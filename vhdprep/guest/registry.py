@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from vhdprep.disk.backend import fold_case
 from vhdprep.errors import Unreadable
 from vhdprep.guest.files import GuestFiles
-from vhdprep.guest.formats.regf import fold
-from vhdprep.guest.hive import open_hive
 from vhdprep.model import ABSENT
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from vhdprep.disk.backend import Files
     from vhdprep.model import Value
 
+_CONFIG = "System32/config"
 _HIVES = {"SYSTEM": "Select", "SOFTWARE": "Microsoft", "SAM": "SAM", "SECURITY": "Policy"}
 """Hives of HKLM, each with a key that shows that it is the one."""
 BOOT_STORE = "BCD00000000"
@@ -69,7 +69,7 @@ class Registry:
         """The key at ``path``; None = there is none."""
         if path not in self._keys:
             parent, _, name = path.rpartition("\\")
-            if parent in ("", "HKLM"):
+            if parent.upper() in ("", "HKLM"):
                 self._keys[path] = self._root(name)
             else:
                 above = self.key(parent)
@@ -111,11 +111,13 @@ class Registry:
         return name
 
 
-def open_registry(files: GuestFiles, directory: str = "/Windows", esp: Files | None = None, active: Files | None = None) -> Registry:
+def open_registry(files: GuestFiles, esp: Files | None = None, active: Files | None = None, directory: str = "/Windows") -> Registry:
     """The registry in the hive files of the Windows in ``directory``.
 
     ``esp`` is the EFI system partition, ``active`` the one that a BIOS starts from: one of them holds the boot store.
     """
+    from vhdprep.guest.hive import open_hive  # late: of no use to a Linux guest
+
     stores = [(GuestFiles(each), path) for each, path in ((esp, _EFI_STORE), (active, _BIOS_STORE)) if each is not None]
 
     def open_root(name: str) -> Key | None:
@@ -126,7 +128,7 @@ def open_registry(files: GuestFiles, directory: str = "/Windows", esp: Files | N
             return None if found is None else open_hive(*found, "Objects")
         if name.upper() not in _HIVES:
             raise Unreadable(f"{name}: no hive is called so; HKLM has {', '.join(_HIVES)} and {BOOT_STORE}")
-        return open_hive(files, f"{directory}/System32/config/{name.upper()}", _HIVES[name.upper()])
+        return open_hive(files, f"{directory}/{_CONFIG}/{name.upper()}", _HIVES[name.upper()])
 
     return Registry(open_root)
 
@@ -145,7 +147,7 @@ class MemoryKey:
     def subkey(self, name: str) -> MemoryKey | None:
         """The key below that is called ``name``."""
         self._refuse()
-        return self._below.get(fold(name))
+        return self._below.get(fold_case(name))
 
     def subkeys(self) -> Iterator[MemoryKey]:
         """The keys below."""
@@ -154,7 +156,7 @@ class MemoryKey:
 
     def value(self, name: str) -> Value:
         """The value ``name``."""
-        return next((value for each, value in self.values() if fold(each) == fold(name)), ABSENT)
+        return next((value for each, value in self.values() if fold_case(each) == fold_case(name)), ABSENT)
 
     def values(self) -> Iterator[tuple[str, Value]]:
         """Every value with its name."""
@@ -165,7 +167,7 @@ class MemoryKey:
         """The key at ``path`` below this one; what is missing on the way is made."""
         key = self
         for name in path.split("\\"):
-            key = key._below.setdefault(fold(name), MemoryKey(name))
+            key = key._below.setdefault(fold_case(name), MemoryKey(name))
         return key
 
     def _refuse(self) -> None:

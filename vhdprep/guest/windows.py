@@ -1,4 +1,4 @@
-"""Which Windows this is: product, build, edition, server or client, architecture, name, and how it boots."""
+"""Which Windows this is: product, build, edition, server or client, architecture, name; by its registry alone."""
 
 from __future__ import annotations
 
@@ -6,22 +6,13 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import Unreadable
-from vhdprep.guest.detect import FALLBACK_LOADERS, choose_boot
-from vhdprep.guest.formats import pe
-from vhdprep.model import GuestFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vhdprep.disk.backend import Disk, Files
-    from vhdprep.guest.files import GuestFiles
     from vhdprep.guest.registry import Registry
+    from vhdprep.model import GuestFacts
 
-DIRECTORIES = ("/Windows", "/WINNT")
-"""Where Windows is installed: since XP, and before."""
-_HIVES = ("System32/config/SOFTWARE", "System32/config/SYSTEM")
-_BIOS_LOADERS = ("/bootmgr", "/ntldr")
-_EFI_LOADERS = ("/EFI/Microsoft/Boot/bootmgfw.efi", *FALLBACK_LOADERS)
 _VERSION = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion"
 _CONTROL = r"HKLM\SYSTEM\CurrentControlSet\Control"
 _ARCHITECTURES = {"AMD64": "x86_64", "X86": "i386", "ARM64": "aarch64", "ARM": "arm"}
@@ -66,52 +57,18 @@ def release(registry: Registry) -> Release:
     )
 
 
-def find_directory(files: Files) -> str | None:
-    """The directory of Windows on the volume ``files``; None = it holds no Windows."""
-    if files.case_sensitive:
-        return None
-    return next((each for each in DIRECTORIES if any(files.lstat(f"{each}/{hive}") is not None for hive in _HIVES)), None)
-
-
-def detect(registry: Registry, files: GuestFiles, directory: str, disk: Disk, esp: Files | None) -> GuestFacts:
-    """The facts of the Windows in ``directory``."""
+def describe(facts: GuestFacts, registry: Registry) -> GuestFacts:
+    """The facts of a Windows guest with what its registry says; the rest stays as its files and its disk told."""
     found = release(registry)
-    generations = _generations(disk, esp)
     build = found.version.rpartition(".")[2] if found.version else None
     details = [found.name, f"build {build}{'' if found.revision is None else f'.{found.revision}'}" if build else None]
     words = ", ".join(each for each in details if each)
-    return GuestFacts(
-        os="windows",
-        distro="windows",
-        family="windows",
+    return facts._replace(
         version=found.version,
         product=(found.product or "Windows of an unknown version") + (f" ({words})" if words else ""),
-        arch=found.arch or _kernel_architecture(files, directory),
-        boot=choose_boot(generations),
-        generations=generations,
+        arch=found.arch or facts.arch,
         hostname=found.hostname,
     )
-
-
-def _generations(disk: Disk, esp: Files | None) -> tuple[int, ...]:
-    """Gen1 needs boot code in the MBR and in the active partition, and the boot manager there; Gen2 a loader on the ESP."""
-    found = []
-    code = (disk.fields.get("mbr:boot_code"), disk.fields.get("mbr:active_boot_record"))
-    if disk.table == "mbr" and code == ("present", "present"):
-        active = [disk.files(volume) for volume in disk.volumes if volume.active and volume.read]
-        if any(files.lstat(path) for files in active for path in _BIOS_LOADERS):
-            found.append(1)
-    if esp is not None and any(esp.lstat(path) for path in _EFI_LOADERS):
-        found.append(2)
-    return tuple(found)
-
-
-def _kernel_architecture(files: GuestFiles, directory: str) -> str | None:
-    try:
-        kernel = pe.parse(files.read(f"{directory}/System32/ntoskrnl.exe", pe.HEAD))
-    except Unreadable:
-        return None
-    return kernel.machine if kernel else None
 
 
 def _product(registry: Registry, build: str | None, *, is_server: bool | None) -> str | None:

@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from vhdprep.errors import Unreadable
-from vhdprep.guest.formats import bcd, unattend
 from vhdprep.guest.image import Guest, Image
 from vhdprep.guest.registry import BOOT_STORE, DEFAULT
 from vhdprep.model import ABSENT, Observation, Value
 from vhdprep.probes.registry import probe
 
 if TYPE_CHECKING:
+    from vhdprep.guest.formats.bcd import Device
     from vhdprep.guest.registry import Key
 
 MAX_PARTS = 1000
@@ -20,7 +20,6 @@ MAX_PARTS = 1000
 _MAX_SHOWN = 200
 _SERVICES = r"HKLM\SYSTEM\CurrentControlSet\Services"
 _STARTS = {0: "boot", 1: "system", 2: "automatic", 3: "manual", 4: "disabled"}
-_MAX_ANSWERS = 4 * 1024 * 1024
 
 
 @probe(returns="text, number, list, or hexadecimal text of binary data; absent when the key or the value is missing")
@@ -79,6 +78,8 @@ def boot_element(image: Image, *, object: Literal["boot-manager", "default-loade
 
     element: its type as eight hexadecimal digits, such as `12000002` (path), `21000001` (device of Windows).
     """
+    from vhdprep.guest.formats import bcd  # late, as below: of no use to a Linux guest
+
     guest = image.need_guest()
     root = guest.need_registry().key(f"HKLM\\{BOOT_STORE}")
     if root is None:
@@ -99,10 +100,12 @@ def answer_file_sections(
 
     patterns: the files. state: `unprocessed` = Windows Setup has not used the section yet.
     """
+    from vhdprep.guest.formats import unattend
+
     files = image.need_guest().files
     parts = []
     for path in (path for pattern in patterns for path in files.glob(pattern) if files.is_file(path)):
-        for section in unattend.sections(files.read(path, _MAX_ANSWERS), path):
+        for section in unattend.sections(files.read(path, unattend.MAX_SIZE), path):
             if section.configuration_pass in passes and not (state == "unprocessed" and section.is_processed):
                 words = "processed" if section.is_processed else "not processed"
                 parts.append(Observation(f"{section.configuration_pass}, {words}", f"{path}:{section.line}"))
@@ -113,7 +116,7 @@ def _key(image: Image, key: str) -> Key | None:
     return image.need_guest().need_registry().key(key)
 
 
-def _place(guest: Guest, device: bcd.Device) -> Value:
+def _place(guest: Guest, device: Device) -> Value:
     """Whether the partition that an entry names is on this disk."""
     if device.kind == "other":
         raise Unreadable("the boot configuration names a device of a kind that is not known here")

@@ -40,8 +40,8 @@ def _applies(conditions: AppliesTo) -> str:
 def _tree(check: Check, indent: str) -> Iterator[str]:
     match check:
         case Leaf(probe, params, matcher, argument):
-            values = ", ".join(f"{name}={value!r}" for name, value in params.items())
-            yield f"{indent}{probe.name}({values}) {matcher} {argument!r}"
+            values = ", ".join(f"{name}={_literal(value)}" for name, value in params.items())
+            yield f"{indent}{probe.name}({values}) {matcher} {_literal(argument)}"
         case Not(inner):
             yield f"{indent}not"
             yield from _tree(inner, indent + "  ")
@@ -49,3 +49,8 @@ def _tree(check: Check, indent: str) -> Iterator[str]:
             yield f"{indent}{'any of' if isinstance(check, AnyOf) else 'all of'}"
             for each in checks:
                 yield from _tree(each, indent + "  ")
+
+
+def _literal(value: object) -> str:
+    """As a rule has it: backslashes of registry keys and patterns stay single."""
+    return f"'{value}'" if isinstance(value, str) else repr(value)

@@ -11,6 +11,7 @@ import struct
 from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from vhdprep.disk.backend import fold_case
 from vhdprep.errors import Unreadable
 from vhdprep.model import ABSENT, Value
 
@@ -188,12 +189,12 @@ class Key:
         Raises:
             Unreadable: the hive is damaged on the way, or the key is a link to another one.
         """
-        wanted = fold(name)
+        wanted = fold_case(name)
         hashed = _hash(wanted) if name.isascii() else None
         for offset, have in self._below():
             if have is None or hashed is None or have == hashed:
                 key = Key(self._hive, offset)
-                if fold(key.name) == wanted:
+                if fold_case(key.name) == wanted:
                     if key._flags & _LINK:
                         raise Unreadable(f"{self._hive.place}: the key {key.name} is a link to another key, which is not followed")
                     return key
@@ -205,8 +206,8 @@ class Key:
 
     def value(self, name: str) -> Value:
         """The data of the value called ``name`` (empty: the default value), or ``ABSENT``."""
-        wanted = fold(name)
-        return next((each.read() for each in self._entries() if fold(each.name) == wanted), ABSENT)
+        wanted = fold_case(name)
+        return next((each.read() for each in self._entries() if fold_case(each.name) == wanted), ABSENT)
 
     def values(self) -> Iterator[tuple[str, Value]]:
         """Every value with its name."""
@@ -270,13 +271,6 @@ def decode(kind: int, data: bytes) -> Value:
     if (kind, len(data)) == (5, 4):
         return int.from_bytes(data, "big")
     return data.hex()
-
-
-def fold(name: str) -> str:
-    """A name for comparison: upper case, character by character as Windows does (``ß`` stays, and no other letter becomes an ASCII one)."""
-    if name.isascii():
-        return name.upper()
-    return "".join(upper if len(upper := each.upper()) == 1 and upper.isascii() == each.isascii() else each for each in name)
 
 
 def _hash(folded: str) -> int:

@@ -11,6 +11,11 @@ from xml.parsers import expat
 
 from vhdprep.errors import Unreadable
 
+MAX_SIZE = 1024 * 1024
+"""Largest answer file that is read, in bytes."""
+MAX_DEPTH = 64
+"""Elements inside each other; an answer file has about eight."""
+
 
 class Section(NamedTuple):
     """One ``settings`` element."""
@@ -25,20 +30,30 @@ def sections(data: bytes, place: str) -> tuple[Section, ...]:
     """The sections of the answer file ``data``.
 
     Raises:
-        Unreadable: it is no XML, or declares a document type, which no answer file needs (entities could blow it up).
+        Unreadable: it is no XML, is nested too deeply, or declares a document type, which no answer file needs (entities
+            could blow it up).
     """
     found: list[Section] = []
+    depth = 0
     parser = expat.ParserCreate()
 
     def begin(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise Unreadable(f"{place}: the answer file is nested deeper than {MAX_DEPTH} elements")
         if name.rpartition(":")[2] == "settings":
             processed = attributes.get("wasPassProcessed", "").strip().lower() == "true"
             found.append(Section(attributes.get("pass", ""), processed, parser.CurrentLineNumber))
 
+    def end(_: str) -> None:
+        nonlocal depth
+        depth -= 1
+
     def refuse(*_: object) -> None:
         raise Unreadable(f"{place}: the answer file declares a document type, which is not read")
 
-    parser.StartElementHandler = begin
+    parser.StartElementHandler, parser.EndElementHandler = begin, end
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(data, True)

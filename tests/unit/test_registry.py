@@ -12,7 +12,7 @@ from vhdprep.errors import Unreadable
 from vhdprep.guest import windows
 from vhdprep.guest.formats import bcd, unattend
 from vhdprep.guest.registry import memory_registry, open_registry
-from vhdprep.model import ABSENT, Observation
+from vhdprep.model import ABSENT, GuestFacts, Observation
 from vhdprep.probes import windows as probes
 
 SERVICES = r"HKLM\SYSTEM\CurrentControlSet\Services"
@@ -28,7 +28,7 @@ def registry(system=None, software=None, **others):
 def test_the_current_control_set_is_the_one_that_select_names():
     found = registry({"Select": {"Current": 3}, r"ControlSet001\Services\BFE": {"Start": 4}, r"ControlSet003\Services\BFE": {"Start": 2}})
     assert found.value(rf"{SERVICES}\BFE", "Start") == 2
-    assert found.value(r"HKLM\system\currentcontrolset\SERVICES\bfe", "START") == 2
+    assert found.value(r"hklm\system\currentcontrolset\SERVICES\bfe", "START") == 2
     assert found.value(r"HKLM\SYSTEM\ControlSet001\Services\BFE", "Start") == 4
 
 
@@ -92,7 +92,7 @@ def test_values_of_plain_text_stand_in_for_a_hive():
 
 def facts(version, control=None, *, hidden=()):
     keys = {VERSION: version, **{rf"{CONTROL}\{path}": values for path, values in (control or {}).items()}}
-    return windows.detect(memory_registry(keys, hidden))
+    return windows.describe(GuestFacts("windows", "windows", "windows", None, "Windows"), memory_registry(keys, hidden))
 
 
 SERVER_2022 = {"ProductName": "Windows Server 2022 Datacenter", "InstallationType": "Server", "CurrentVersion": "6.3", "CurrentMajorVersionNumber": 10,
@@ -239,7 +239,9 @@ def test_sections_of_an_answer_file_say_whether_setup_has_used_them():
     assert [tuple(each) for each in unattend.sections(wide, "u.xml")] == expected
 
 
-@pytest.mark.parametrize("data", [b"", b"no xml", b"<a>", b"<a/><b/>", b"\xff\xfe<\x00", b'<!DOCTYPE a [<!ENTITY b "bbbb">]><a>&b;</a>'])
+@pytest.mark.parametrize(
+    "data", [b"", b"no xml", b"<a>", b"<a/><b/>", b"\xff\xfe<\x00", b'<!DOCTYPE a [<!ENTITY b "bbbb">]><a>&b;</a>', b"<a>" * 300_000]
+)
 def test_an_answer_file_that_is_no_xml_is_unreadable(data):
     with pytest.raises(Unreadable, match=r"u\.xml: the answer file"):
         unattend.sections(data, "u.xml")
