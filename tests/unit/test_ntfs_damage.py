@@ -25,6 +25,7 @@ TREE = {
     "/link": {"link": "C:\\Users"},
     **{f"/full/a name of some length, number {number}": "" for number in range(100)},
 }
+THREE_DIRECTORIES = {f"/{directory}/a name of some length {number}": "" for directory in "abc" for number in range(100)}
 SOUND = bytes(written(TREE).data)
 
 
@@ -221,9 +222,8 @@ def test_more_names_than_the_limit_are_refused(monkeypatch):
 
 
 def test_one_index_claimed_again_and_again_is_read_only_so_often(monkeypatch):
-    many = {f"/{directory}/a name of some length {number}": "" for directory in "abc" for number in range(100)}
     monkeypatch.setattr(ntfs, "MAX_INDEXES", 50_000)
-    found = files(many)
+    found = files(THREE_DIRECTORIES)
     assert len(found.list("/a")) == 100
     with pytest.raises(Unreadable, match="bytes of names"):
         [found.list(f"/{directory}") for directory in "abc"]
@@ -232,10 +232,9 @@ def test_one_index_claimed_again_and_again_is_read_only_so_often(monkeypatch):
 
 def test_names_are_kept_only_so_many(monkeypatch):
     monkeypatch.setattr(ntfs, "MAX_KEPT", 150)
-    found = opened(Memory(SOUND))
-    assert len(found.list("/full")) == 100
-    assert found.list("/") == found.list("/")
-    assert found._kept <= 150
+    found = files(THREE_DIRECTORIES)
+    assert [len(found.list(f"/{directory}")) for directory in "abcab"] == [100] * 5
+    assert sum(len(each.folded) for each in found._listings.values()) <= 150
 
 
 def test_attributes_in_too_many_records_are_refused(monkeypatch):
