@@ -116,3 +116,32 @@ def test_braces_expand_in_order():
 def test_an_unreadable_directory_is_not_an_empty_one():
     with pytest.raises(Unreadable):
         guest(unreadable=["/etc/ssh"]).files.glob("/etc/ssh/*")
+
+
+WINDOWS = {"/Windows/System32/Drivers/a.SYS": "a", "/Windows/System32/drivers2/b.sys": "b", "/Windows/win.ini": "w", "/link": {"link": "/WINDOWS"}}
+
+
+def windows():
+    return GuestFiles(MemoryFiles(WINDOWS, case_sensitive=False))
+
+
+def test_names_of_a_windows_are_found_and_matched_without_case():
+    files = windows()
+    assert files.text("/windows/SYSTEM32/drivers/A.sys") == files.text("/Link/system32/Drivers/a.SYS") == "a"
+    assert files.glob("/windows/*.INI") == ["/windows/win.ini"]
+    assert files.glob("/Windows/[s]ystem32/DRIVERS*/?.sys") == ["/Windows/System32/Drivers/a.SYS", "/Windows/System32/drivers2/b.sys"]
+    assert files.glob("/windows/**/*.sys") == ["/windows/System32/Drivers/a.SYS", "/windows/System32/drivers2/b.sys"]
+    assert files.glob("/{Windows,WINDOWS}/{win,WIN}.ini") == ["/Windows/win.ini"]
+
+
+def test_names_of_a_linux_are_not():
+    files = tree({"/etc/Hosts": "x"}, boot={})
+    assert files.text("/etc/hosts") is None
+    assert files.glob("/etc/h*") == []
+
+
+def test_on_a_linux_only_its_fat_volume_has_names_without_case():
+    files = tree({"/boot/efi": {"directory": True}, "/etc/x": ""})
+    files.mount("/boot/efi", MemoryFiles({"/EFI/Debian/grubx64.efi": "loader"}, case_sensitive=False))
+    assert files.glob("/boot/efi/efi/*/GRUB*") == ["/boot/efi/efi/Debian/grubx64.efi"]
+    assert files.glob("/BOOT/*") == []

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import struct
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -80,5 +80,5 @@ def test_distances_that_cannot_be_are_unreadable(distances):
 
 
 def assert_bytes_or_unreadable(data):
-    with contextlib.suppress(Unreadable):
+    with suppress(Unreadable):
         assert len(lzx.decompress(data, len(TEXT))) == len(TEXT)

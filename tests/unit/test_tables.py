@@ -182,6 +182,14 @@ def test_primary_and_logical_partitions_are_numbered_as_linux_does():
     assert table.fields == {"mbr:signature": "0x1a2b3c4d", "mbr:boot_code": "absent", "mbr:active_boot_record": "absent"}
 
 
+@pytest.mark.parametrize(("status", "mark", "expected"), [(0x80, b"\x55\xaa", "present"), (0x80, b"", "absent"), (0, b"\x55\xaa", None)])
+def test_the_active_partition_s_boot_record_is_looked_at(status, mark, expected):
+    disk = Bytes()
+    disk.put(0, boot_record((0, 0x83, 10, 90), (status, 0x07, 100, 50)))
+    disk.put(100, bytes(510) + mark)
+    assert mbr.read(disk, disk.read_at(0, SECTOR)).fields.get("mbr:active_boot_record") == expected
+
+
 @pytest.mark.parametrize(
     "second",
     [boot_record((0, 0x83, 10, 90), (0, 0x05, 0, 300)), b"\0" * SECTOR, boot_record((0, 0x83, 10, 90), (0, 0x05, 3000, 10))],

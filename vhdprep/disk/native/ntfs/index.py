@@ -70,9 +70,16 @@ def list_names(mft: Mft, entry: Entry) -> Listing:
 
 
 def index_size(entry: Entry) -> int:
-    """Bytes that listing a directory reads."""
+    """Bytes that listing a directory reads.
+
+    Raises:
+        Unreadable: they are more than ``MAX_INDEX``.
+    """
     allocation = entry.find(ALLOCATION, INDEX)
-    return allocation.size if allocation else 0
+    size = allocation.size if allocation else 0
+    if size > MAX_INDEX:
+        raise Unreadable(f"its index is larger than {MAX_INDEX} bytes")
+    return size
 
 
 def _listing(found: _Found) -> Listing:
@@ -104,9 +111,9 @@ class _Blocks:
 
     def __init__(self, mft: Mft, entry: Entry) -> None:
         allocation = entry.find(ALLOCATION, INDEX)
-        if allocation is None or allocation.size > MAX_INDEX:
-            raise Unreadable(f"its index is missing or larger than {MAX_INDEX} bytes")
-        self._data = mft.read(allocation, 0, MAX_INDEX)
+        if allocation is None:
+            raise Unreadable("its index is missing")
+        self._data = mft.read(allocation, 0, index_size(entry))
         self._size = mft.geometry.node
         # Nodes are numbered by clusters, or by sectors where a cluster is larger than a node.
         self._step = mft.geometry.cluster if mft.geometry.cluster <= self._size else 512

@@ -40,7 +40,7 @@ def chunks(mft: Mft, entry: Entry, point: Reparse, total: int, offset: int) -> I
     for number in range(first, -(-total // length)):
         whole = min(length, total - number * length)
         begin, end = (_begin(mft, packed, total, length, each) for each in (number, number + 1))
-        if not 0 < end - begin <= whole:
+        if not 0 < end - begin <= whole or end > packed.size:
             raise Unreadable("its compressed content is damaged: the table of its chunks cannot be")
         yield _unpack(mft.read(packed, begin, end - begin), algorithm, whole)[skip:]
         skip = 0

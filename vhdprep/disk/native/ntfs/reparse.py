@@ -80,6 +80,6 @@ def target(reparse: Reparse) -> str:
     path = text.removeprefix("\\??\\").rstrip("\0")
     drive, slash, rest = path.partition("\\")
     if drive.upper() != SYSTEM_DRIVE or text == path:
-        where = f"the volume {drive}" if drive.startswith("Volume{") or drive[1:] == ":" else text
-        raise Unreadable(f"the link leads to {where}, and which one that is cannot be told from the disk")
+        where = f"the volume {drive}" if drive.startswith("Volume{") or drive[1:] == ":" else path
+        raise Unreadable(f"the link leads to {where}; where that is cannot be told from the disk")
     return slash.replace("\\", "/") + rest.replace("\\", "/") if rest else "/"
