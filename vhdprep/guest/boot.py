@@ -124,9 +124,15 @@ def _find(guest: Guest, path: str, search: str | None) -> str | None:
     candidates = []
     if search:
         volume = find_volume(f"UUID={search}", guest.volumes) or find_volume(f"LABEL={search}", guest.volumes)
-        candidates = [point.rstrip("/") + path for point, name in guest.mounts.items() if volume and name == volume.id]
-    candidates += [f"/boot{path}", path]
+        candidates = [point.rstrip("/") + _inside(guest, point, path) for point, name in guest.mounts.items() if volume and name == volume.id]
+    candidates += [f"/boot{path}", path, _inside(guest, "/", path)]
     return next((each for each in candidates if guest.files.is_file(each)), None)
+
+
+def _inside(guest: Guest, point: str, path: str) -> str:
+    """``path`` of the boot loader, which counts from a file system's top level, within the subvolume mounted at ``point``."""
+    prefix = f"/{guest.subvolumes.get(point, '')}/"
+    return path[len(prefix) - 1 :] if len(prefix) > 2 and path.startswith(prefix) else path
 
 
 def _split(options: str) -> list[str]:

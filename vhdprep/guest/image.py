@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import wraps
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from vhdprep.errors import Unreadable
@@ -34,6 +35,8 @@ class Guest(NamedTuple):
     """The EFI system partition, if one was read."""
     memo: dict[str, Any]
     """Readings that several probes share; see ``once``."""
+    subvolumes: Mapping[str, str] = MappingProxyType({})
+    """Mount point → path of the subvolume that is mounted there, where it is one."""
 
 
 class ImageDisk(NamedTuple):

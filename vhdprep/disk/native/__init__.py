@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vhdprep.model import Container
     from vhdprep.vhd.blocks import Reader
 
-READERS = {"ext2": "ext", "ext3": "ext", "ext4": "ext", "xfs": "xfs", "vfat": "fat"}
+READERS = {"ext2": "ext", "ext3": "ext", "ext4": "ext", "xfs": "xfs", "btrfs": "btrfs", "vfat": "fat"}
 """File system → module of this package with ``open_files``."""
 
 _NO_FILES = {
@@ -130,12 +130,12 @@ class NativeDisk:
             return volume._replace(reason="; ".join(filter(None, reasons)), needed=True)
         module: Any = importlib.import_module(f"{__name__}.{READERS[found.filesystem]}")
         try:
-            self._files[volume.id] = module.open_files(stream)
+            files = self._files[volume.id] = module.open_files(stream)
         except (OSError, RuntimeError, MemoryError, Unreadable) as error:
             first = str(error).splitlines()[0][:160]
             return volume._replace(reason=f"the {found.filesystem} file system cannot be opened ({first})", needed=True)
         stale = "its journal was not replayed: the newest changes may be missing" if found.state == "unclean" else None
-        return volume._replace(read=True, reason=stale, needed=stale is not None)
+        return volume._replace(read=True, reason=stale, needed=stale is not None, subvolumes=files.subvolumes)
 
 
 @contextmanager

@@ -13,8 +13,11 @@ from vhdprep.errors import Unreadable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vhdprep.model import Subvolume
+
 _T = TypeVar("_T")
-_KINDS = {0x8000: FileKind.FILE, 0x4000: FileKind.DIRECTORY, 0xA000: FileKind.LINK}
+KINDS = {0x8000: FileKind.FILE, 0x4000: FileKind.DIRECTORY, 0xA000: FileKind.LINK}
+"""Upper bits of a POSIX mode → kind."""
 MAX_NAMES = 500_000
 """Largest directory that is listed."""
 MAX_DEPTH = 256
@@ -25,6 +28,7 @@ class LibyalFiles:
     """A file system opened with pyfsext, pyfsxfs or pyfsfat."""
 
     case_sensitive = True
+    subvolumes: tuple[Subvolume, ...] = ()
 
     def __init__(self, volume: Any, name: str) -> None:
         """``name`` is the file system's name for messages; the root directory is read at once.
@@ -68,7 +72,7 @@ class LibyalFiles:
 
     def _stat(self, entry: Any) -> FileStat:
         mode = entry.file_mode
-        kind = _KINDS.get(mode & 0xF000, FileKind.OTHER)
+        kind = KINDS.get(mode & 0xF000, FileKind.OTHER)
         return FileStat(kind, entry.size, mode & 0o7777, entry.owner_identifier, entry.group_identifier)
 
     def _key(self, name: str) -> str:
