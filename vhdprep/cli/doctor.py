@@ -10,7 +10,7 @@ _PARTS = (
     ("pyfsxfs", "libfsxfs-python", "XFS"),
     ("pyfsfat", "libfsfat-python", "FAT, so the EFI system partition"),
     ("zlib_ng", "zlib-ng", "initramfs packed with gzip"),
-    ("zstandard", "zstandard", "initramfs packed with Zstandard"),
+    ("zstandard", "zstandard", "initramfs and btrfs packed with Zstandard"),
     ("lz4.block", "lz4", "initramfs packed with lz4"),
     ("lzma", None, "initramfs packed with xz"),
     ("bz2", None, "initramfs packed with bzip2"),
