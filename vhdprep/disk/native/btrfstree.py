@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from vhdprep.disk.native.stream import Stream
 
-MAX_NODES = 512
+MAX_NODES = 256
 """Nodes kept in memory, of 16 KiB each as a rule."""
 MAX_CHUNKS = 20_000
 """Most chunks of a file system; one covers 1 GiB as a rule."""
