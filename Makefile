@@ -14,7 +14,8 @@ T        ?= tests
 K        ?=
 
 # Programs that build fixtures, and the Debian packages they come in.
-FIXTURE_TOOLS := mkfs.ext4:e2fsprogs mkfs.vfat:dosfstools mcopy:mtools sfdisk:fdisk mkfs.xfs:xfsprogs qemu-img:qemu-utils ntfscat:ntfs-3g
+FIXTURE_TOOLS := mkfs.ext4:e2fsprogs mkfs.vfat:dosfstools mcopy:mtools sfdisk:fdisk mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs \
+                 qemu-img:qemu-utils ntfscat:ntfs-3g
 REAL_TOOLS    := $(FIXTURE_TOOLS) mmdebstrap:mmdebstrap sgdisk:gdisk cpio:cpio
 
 .PHONY: help run dev fmt lint type arch test test-all check fixtures real-image bench docs wheel clean tools real-tools

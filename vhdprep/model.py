@@ -129,6 +129,16 @@ class Container(NamedTuple):
     defects: tuple[Defect, ...] = ()
 
 
+class Subvolume(NamedTuple):
+    """A tree of files inside a file system that can be mounted by itself (btrfs)."""
+
+    id: int
+    path: str
+    """From the top level, without a leading slash; empty for the top level itself."""
+    is_default: bool = False
+    """It is mounted when none is named."""
+
+
 class Volume(NamedTuple):
     """A span of storage that may hold a file system."""
 
@@ -158,6 +168,8 @@ class Volume(NamedTuple):
     """Why it was not read, or what may be out of date in what was read."""
     needed: bool = False
     """Not being read leaves a gap: it may hold files."""
+    subvolumes: tuple[Subvolume, ...] = ()
+    """Of btrfs, the top level first; the volume's files are those below the top level."""
 
 
 class GuestFacts(NamedTuple):

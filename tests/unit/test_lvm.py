@@ -411,3 +411,19 @@ def test_the_same_tree_on_logical_volumes_gives_the_same_facts_and_findings(name
         "debian-vg/usr",
         "debian-vg/var-1",
     ]
+
+
+def test_many_groups_of_much_metadata_are_read_up_to_the_limit(monkeypatch):
+    """Each of a hundred physical volumes may claim another text; only so much of them is kept."""
+    monkeypatch.setattr(reader, "MAX_METADATA_TOTAL", 6000)
+    disks = {}
+    for number in range(1, 9):
+        text = described(change=lambda text, number=number: text.replace("xxx999", f"xxx99{number}").replace("vg {", f"vg{number} {{"))
+        disks[f"p{number}"] = physical(
+            text.replace(lvm.hyphened(lvm.identity(1)).encode(), lvm.hyphened(lvm.identity(number)).encode()), number=number
+        )
+    volumes, members = summary(**disks)
+    assert len(volumes) == sum(not needed for _, needed in members.values()) == 6000 // len(text)
+    assert {reason for reason, needed in members.values() if needed} == {
+        "an LVM2 physical volume, but the metadata on this disk is longer than 6000 bytes"
+    }

@@ -99,9 +99,10 @@ def test_a_record_that_was_not_written_whole_does_not_count():
     assert state(disk) == "unclean"
 
 
-def test_a_hole_before_the_head_is_the_head():
+@pytest.mark.parametrize("later", [20, 14], ids=["the search by halves ends in the hole", "the search by halves ends behind it"])
+def test_a_hole_before_the_head_is_the_head(later):
     disk = Xfs((0, 5, COMMIT, 9), (10, 5, UNMOUNT), fill=4)
-    disk.record(20, 5, COMMIT, 9)  # arrived before the record at sector 12, which never did
+    disk.record(later, 5, COMMIT, 9)  # arrived before the record at sector 12, which never did
     assert state(disk) == "clean"
 
 

@@ -11,7 +11,7 @@ _PARTS = (
     ("pyfsfat", "libfsfat-python", "FAT, so the EFI system partition"),
     ("pyfwnt", "libfwnt-python", "compressed files on NTFS"),
     ("zlib_ng", "zlib-ng", "initramfs packed with gzip"),
-    ("zstandard", "zstandard", "initramfs packed with Zstandard"),
+    ("zstandard", "zstandard", "initramfs and btrfs packed with Zstandard"),
     ("lz4.block", "lz4", "initramfs packed with lz4"),
     ("lzma", None, "initramfs packed with xz"),
     ("bz2", None, "initramfs packed with bzip2"),

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import Unreadable
-from vhdprep.guest import detect, detect_windows
+from vhdprep.guest import detect, detect_windows, subvolumes
 from vhdprep.guest.files import GuestFiles
 from vhdprep.guest.formats import fstab
 from vhdprep.guest.image import Guest
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vhdprep.disk.backend import Disk, Files
+    from vhdprep.guest.subvolumes import Root
     from vhdprep.model import Volume
 
 _ROOT_MARKS = ("/etc/os-release", "/etc/fstab", "/etc/passwd", "/etc/debian_version", "/etc/redhat-release", "/etc/SuSE-release")
@@ -32,20 +33,20 @@ def assemble(disk: Disk) -> Guest:
     Raises:
         Unreadable: there is none, more than one, or it may lie on a volume that was not read.
     """
-    roots = [volume for volume in disk.volumes if volume.read and _is_root(disk.files(volume))]
+    roots = [root for volume in disk.volumes if volume.read and (root := subvolumes.find_root(disk, volume, _is_root))]
     if len(roots) > 1:
-        raise Unreadable(f"{len(roots)} operating systems are on this disk ({', '.join(each.id for each in roots)}); one was expected")
+        raise Unreadable(f"{len(roots)} operating systems are on this disk ({', '.join(each.volume.id for each in roots)}); one was expected")
     if not roots:
         raise Unreadable(_why_no_root(disk))
     root = roots[0]
-    files = GuestFiles(disk.files(root))
+    files = GuestFiles(root.files)
     esp = next((disk.files(volume) for volume in disk.volumes if volume.type_id in _ESP_TYPES and volume.read), None)
-    if directory := detect_windows.find_directory(disk.files(root)):
-        return _windows(disk, root, directory, esp)
+    if directory := detect_windows.find_directory(root.files):
+        return _windows(disk, root.volume, directory, esp)
     entries = fstab.parse(files.text("/etc/fstab") or "")
-    mounts = _mount(files, disk, entries, root)
+    mounts, trees = _mount(files, disk, entries, root)
     facts = detect.detect(files, disk, esp)
-    return Guest(facts, files, root.id, mounts, entries, tuple(disk.volumes), esp, {})
+    return Guest(facts, files, root.volume.id, mounts, entries, tuple(disk.volumes), esp, {}, subvolumes=trees)
 
 
 def assemble_tree(tree: Files) -> Guest:
@@ -133,9 +134,12 @@ def _why_missing(disk: Disk) -> str:
     return f"which may lie on {unread.id}, which was not read: {unread.reason}" if unread else "which is not on this disk"
 
 
-def _mount(files: GuestFiles, disk: Disk, entries: Sequence[fstab.FstabEntry], root: Volume) -> dict[str, str]:
-    """Mount every local entry below the root; what is missing stays named as unread."""
-    mounts = {"/": root.id}
+def _mount(files: GuestFiles, disk: Disk, entries: Sequence[fstab.FstabEntry], root: Root) -> tuple[dict[str, str], dict[str, str]]:
+    """Mount every local entry below the root; what is missing stays named as unread.
+
+    Gives mount point → volume id, and mount point → path of the subvolume where it is one.
+    """
+    mounts, trees = {"/": root.volume.id}, {"/": root.subvolume.path}
     for entry in sorted(entries, key=lambda each: each.point.count("/")):
         if entry.point == "/" or not entry.point.startswith("/") or entry.is_swap:
             continue
@@ -144,13 +148,14 @@ def _mount(files: GuestFiles, disk: Disk, entries: Sequence[fstab.FstabEntry], r
         if not entry.needs_disk:
             continue
         volume = find_volume(entry.spec, disk.volumes)
+        subvolume = subvolumes.named(volume, entry.options) if volume else None
         if volume is None:
             files.mount(entry.point, f"fstab mounts {entry.spec} there, {_why_missing(disk)}")
-        elif volume.id == root.id:
-            continue
         elif not volume.read:
             files.mount(entry.point, f"it lies on {volume.id}, which was not read: {volume.reason}")
-        else:
-            files.mount(entry.point, disk.files(volume))
-            mounts[entry.point] = volume.id
-    return mounts
+        elif subvolume is None:
+            files.mount(entry.point, f"fstab mounts a subvolume of {volume.id} there that does not exist ({','.join(entry.options)})")
+        elif (volume.id, subvolume.path) != (root.volume.id, root.subvolume.path):
+            files.mount(entry.point, subvolumes.tree(disk, volume, subvolume))
+            mounts[entry.point], trees[entry.point] = volume.id, subvolume.path
+    return mounts, {point: path for point, path in trees.items() if path}

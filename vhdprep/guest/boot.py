@@ -125,11 +125,17 @@ def _find(guest: Guest, path: str, search: str | None) -> str | None:
         volume = find_volume(f"UUID={search}", guest.volumes) or find_volume(f"LABEL={search}", guest.volumes)
         points = [point for point, name in guest.mounts.items() if volume and name == volume.id]
         if points or guest.volumes:
-            found = [place for point in points if guest.files.is_file(place := point.rstrip("/") + path)]
+            found = [place for point in points if guest.files.is_file(place := point.rstrip("/") + _inside(guest, point, path))]
             if not found and volume is None and (unread := [each.id for each in guest.volumes if each.needed and not each.read]):
                 raise Unreadable(f"the boot loader reads {path} from a volume {search}, which may be {unread[0]}, and that was not read")
             return found[0] if found else None
-    return next((each for each in (f"/boot{path}", path) if guest.files.is_file(each)), None)
+    return next((each for each in (f"/boot{path}", path, _inside(guest, "/", path)) if guest.files.is_file(each)), None)
+
+
+def _inside(guest: Guest, point: str, path: str) -> str:
+    """``path`` of the boot loader, which counts from a file system's top level, within the subvolume mounted at ``point``."""
+    prefix = f"/{guest.subvolumes.get(point, '')}/"
+    return path[len(prefix) - 1 :] if len(prefix) > 2 and path.startswith(prefix) else path
 
 
 def _split(options: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import wraps
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from vhdprep.errors import NoDisk, Unreadable
@@ -37,6 +38,8 @@ class Guest(NamedTuple):
     """Readings that several probes share; see ``once``."""
     registry: Registry | None = None
     """Of Windows."""
+    subvolumes: Mapping[str, str] = MappingProxyType({})
+    """Mount point → path of the subvolume that is mounted there, where it is one."""
 
     def need_registry(self) -> Registry:
         """The registry.

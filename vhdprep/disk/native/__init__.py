@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vhdprep.model import Container
     from vhdprep.vhd.blocks import Reader
 
-READERS = {"ext2": "ext", "ext3": "ext", "ext4": "ext", "xfs": "xfs", "vfat": "fat", "ntfs": "ntfs"}
+READERS = {"ext2": "ext", "ext3": "ext", "ext4": "ext", "xfs": "xfs", "btrfs": "btrfs", "vfat": "fat", "ntfs": "ntfs"}
 """File system → module of this package with ``open_files``."""
 
 _NO_FILES = {

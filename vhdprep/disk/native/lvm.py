@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SECTOR = 512
 MAX_METADATA_TOTAL = 2 * 1024 * 1024
-"""Metadata texts that are taken apart for one disk, in bytes, equal copies counted once."""
+"""Metadata texts that are kept and taken apart for one disk, in bytes, equal copies counted once."""
 MAX_LOGICAL_VOLUMES = 512
 """Most logical volumes of one group."""
 MAX_SEGMENTS = 20_000
@@ -90,40 +90,39 @@ class _Groups:
         self._by_uuid: dict[str, tuple[str, Stream]] = {}
         self._names: set[str] = set()
         self._claimed: set[str] = set()
-        texts: dict[bytes, list[str]] = {}
+        self._texts: dict[bytes, list[str]] = {}
         for name, stream in streams.items():
-            for text in self._read_label(name, stream):
-                texts.setdefault(text, []).append(name)
-        for group, holders in self._newest(texts):
+            try:
+                self.members[name] = self._read_label(name, stream)
+            except Unreadable as error:
+                self.members[name] = Member(f"an LVM2 physical volume, but {error}", needed=True)
+        for group, holders in self._newest():
             self._read_group(group, holders)
 
-    def _read_label(self, name: str, stream: Stream) -> list[bytes]:
-        """The copies of metadata on a physical volume, noted as it is as long as no group claims it."""
-        try:
-            label = lvmlabel.read_label(stream)
-            if label.uuid in self._by_uuid:
-                raise Unreadable("another one on this disk has its identity")
-        except Unreadable as error:
-            self.members[name] = Member(f"an LVM2 physical volume, but {error}", needed=True)
-            return []
+    def _read_label(self, name: str, stream: Stream) -> Member:
+        """Keep the copies of metadata on a physical volume; gives what it is as long as no group claims it."""
+        label = lvmlabel.read_label(stream)
+        if label.uuid in self._by_uuid:
+            raise Unreadable("another one on this disk has its identity")
         self._by_uuid[label.uuid] = (name, stream)
-        copies = list(lvmlabel.read_metadata(stream, label))
-        if copies and not any(copies):
-            self.members[name] = Member("an LVM2 physical volume that belongs to no volume group", needed=False)
-        else:
-            why = "its metadata cannot be read" if label.areas else "the metadata of its volume group is not on this disk"
-            self.members[name] = Member(f"an LVM2 physical volume, but {why}", needed=True)
-        return [text for text in copies if text]
+        blank = 0
+        for text in lvmlabel.read_metadata(stream, label):
+            blank += not text
+            if text:
+                self._texts.setdefault(text, []).append(name)
+            if sum(map(len, self._texts)) > MAX_METADATA_TOTAL:
+                del self._texts[text]
+                raise Unreadable(f"the metadata on this disk is longer than {MAX_METADATA_TOTAL} bytes")
+        if blank and not any(name in holders for holders in self._texts.values()):
+            return Member("an LVM2 physical volume that belongs to no volume group", needed=False)
+        why = "its metadata cannot be read" if label.areas else "the metadata of its volume group is not on this disk"
+        return Member(f"an LVM2 physical volume, but {why}", needed=True)
 
-    def _newest(self, texts: Mapping[bytes, list[str]]) -> list[tuple[dict[str, Section], list[str]]]:
+    def _newest(self) -> list[tuple[dict[str, Section], list[str]]]:
         """The latest metadata of each group, by its name, with the physical volumes that hold a copy of any age."""
         newest: dict[str, tuple[int, dict[str, Section], list[str]]] = {}
-        total = 0
-        for raw, holders in texts.items():
-            total += len(raw)
+        for raw, holders in self._texts.items():
             try:
-                if total > MAX_METADATA_TOTAL:
-                    raise Unreadable(f"the metadata on this disk is longer than {MAX_METADATA_TOTAL} bytes")
                 named = lvmtext.sections(lvmtext.parse(raw.rstrip(b"\0").decode("utf-8", "replace")))
                 if len(named) != 1:
                     raise Unreadable("its metadata does not describe exactly one volume group")

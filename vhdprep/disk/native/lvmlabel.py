@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 SECTOR = 512
 MAX_METADATA = 1024 * 1024
 """Longest metadata text that is read, in bytes; a hundred logical volumes take about 50 KiB."""
-MAX_AREAS = 27
-"""Most areas that a label names: they fill the rest of its sector."""
+MAX_AREAS = 2
+"""Most metadata areas of a physical volume that are looked at; ``pvcreate`` makes no more."""
 
 _SECTORS = 4
 _LABEL = struct.Struct("<8sQII8s")

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _T = TypeVar("_T")
-_KINDS = {0x8000: FileKind.FILE, 0x4000: FileKind.DIRECTORY, 0xA000: FileKind.LINK}
+KINDS = {0x8000: FileKind.FILE, 0x4000: FileKind.DIRECTORY, 0xA000: FileKind.LINK}
+"""Upper bits of a POSIX mode → kind."""
 MAX_NAMES = 500_000
 """Largest directory that is listed."""
 MAX_DEPTH = 256
@@ -68,7 +69,7 @@ class LibyalFiles:
 
     def _stat(self, entry: Any) -> FileStat:
         mode = entry.file_mode
-        kind = _KINDS.get(mode & 0xF000, FileKind.OTHER)
+        kind = KINDS.get(mode & 0xF000, FileKind.OTHER)
         return FileStat(kind, entry.size, mode & 0o7777, entry.owner_identifier, entry.group_identifier)
 
     def _key(self, name: str) -> str:

@@ -1,0 +1,205 @@
+"""The B-trees of btrfs, on one device: superblock, map of chunks, nodes, keys in order.
+
+Source: Linux ``include/uapi/linux/btrfs_tree.h``. Checksums of nodes are not computed (CRC-32C is slow in Python);
+a node must stand where it says it stands, on the level its parent expects, and its keys must rise.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+from vhdprep.errors import Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vhdprep.disk.native.stream import Stream
+
+MAX_NODES = 256
+"""Nodes kept in memory, of 16 KiB each as a rule."""
+MAX_CHUNKS = 20_000
+"""Most chunks of a file system; one covers 1 GiB as a rule."""
+MAX_LEVEL = 7
+"""Highest level of a node (``BTRFS_MAX_LEVEL`` - 1)."""
+
+CHUNK_ITEM, CHUNK_OBJECT = 228, 256
+_SUPER, _MAGIC = 0x10000, b"_BHRfS_M"
+_KNOWN_INCOMPAT = 0x10FFF
+"""All features up to RAID1C34, and simple quotas: none of them changes what is read here."""
+_SUPPORTED_PROFILES = 0x20 | 0x10 | 0x200 | 0x400
+"""DUP, RAID1, RAID1C3, RAID1C4: every stripe is a copy."""
+_HEADER = struct.Struct("<32s16sQQ16sQQIB")
+_ITEM = struct.Struct("<QBQII")
+_POINTER = struct.Struct("<QBQQQ")
+_CHUNK = struct.Struct("<QQQQIIIHH")
+_STRIPE = struct.Struct("<QQ16s")
+_KEY = struct.Struct("<QBQ")
+
+Key = tuple[int, int, int]
+"""Object id, type, offset."""
+
+
+class _Node(NamedTuple):
+    level: int
+    keys: list[Key]
+    places: list[tuple[int, int]]
+    """Of a leaf offset and size of each item's data; else address and generation of each child."""
+    data: bytes
+
+
+class Device:
+    """The device: where the trees are, and their bytes by logical address."""
+
+    def __init__(self, stream: Stream) -> None:
+        """Read the superblock and the chunk tree.
+
+        Raises:
+            Unreadable: it contradicts itself, spans several devices, or has features that are not known here.
+        """
+        block = stream.read_at(_SUPER, 4096).ljust(4096, b"\0")
+        self.root, chunk_root = struct.unpack_from("<QQ", block, 0x50)
+        devices, self.sector, self.node_size = struct.unpack_from("<QII", block, 0x88)
+        array_size, incompat = struct.unpack_from("<I", block, 0xA0)[0], struct.unpack_from("<Q", block, 0xBC)[0]
+        self.root_level, chunk_level = block[0xC6], block[0xC7]
+        sizes = [1 << bits for bits in range(12, 17)]
+        problems = (
+            (block[0x40:0x48] != _MAGIC, "it has no superblock where one must be"),
+            (devices != 1, f"it is one of {devices} devices"),
+            (self.node_size not in sizes or self.sector not in sizes, f"it claims nodes of {self.node_size} and sectors of {self.sector} bytes"),
+            (array_size > 2048, "its system chunks do not fit where they must be"),
+            (incompat & ~_KNOWN_INCOMPAT, f"it has features that are not known here (0x{incompat:x})"),
+        )
+        for wrong, text in problems:
+            if wrong:
+                raise Unreadable(text)
+        self._stream, self._nodes = stream, dict[int, _Node]()
+        self._device = struct.unpack_from("<Q", block, 0xC9)[0]
+        self._chunks: list[tuple[int, int, int]] = []
+        self._add_system_chunks(block[0x32B : 0x32B + array_size])
+        for count, (key, data) in enumerate(Tree(self, chunk_root, chunk_level).items(CHUNK_OBJECT, CHUNK_ITEM)):
+            if count >= MAX_CHUNKS:
+                raise Unreadable(f"it has more than {MAX_CHUNKS} chunks")
+            self._add_chunk(key, data)
+
+    def _add_system_chunks(self, array: bytes) -> None:
+        at = 0
+        while at + _KEY.size + _CHUNK.size <= len(array):
+            start = _KEY.unpack_from(array, at)[2]
+            at += _KEY.size
+            count = _CHUNK.unpack_from(array, at)[7]
+            self._add_chunk(start, array[at : at + _CHUNK.size + count * _STRIPE.size])
+            at += _CHUNK.size + count * _STRIPE.size
+
+    def _add_chunk(self, start: int, data: bytes) -> None:
+        """Map ``start`` to the first copy on this device."""
+        length, _, _, kind, _, _, _, count, _ = unpack(_CHUNK, data)
+        if count != 1 and not kind & _SUPPORTED_PROFILES:
+            raise Unreadable(f"its data is spread over {count} stripes")
+        device, offset, _ = unpack(_STRIPE, data, _CHUNK.size)
+        if device != self._device:
+            raise Unreadable(f"a part of it lies on device {device}")
+        at = bisect_left(self._chunks, (start, 0, 0))
+        if at == len(self._chunks) or self._chunks[at][0] != start:
+            self._chunks.insert(at, (start, length, offset))
+
+    def read(self, address: int, size: int) -> bytes:
+        """Bytes at a logical address; they lie in one chunk.
+
+        Raises:
+            Unreadable: no chunk holds them, or the device ends before.
+        """
+        at = bisect_right(self._chunks, (address, 1 << 64, 0)) - 1
+        start, length, offset = self._chunks[at] if at >= 0 else (0, 0, 0)
+        if not start <= address <= start + length - size:
+            raise Unreadable(f"no chunk holds the {size} bytes at {address}")
+        data = self._stream.read_at(offset + address - start, size)
+        if len(data) < size:
+            raise Unreadable(f"the device ends before the {size} bytes at {address}")
+        return data
+
+    def node(self, address: int, level: int) -> _Node:
+        """The node at ``address``, which must be of ``level``."""
+        found = self._nodes.get(address)
+        if found is None:
+            if len(self._nodes) >= MAX_NODES:
+                self._nodes.clear()
+            found = self._nodes[address] = self._read_node(address)
+        if found.level != level:
+            raise Unreadable(f"the node at {address} is of level {found.level}, not {level}")
+        return found
+
+    def _read_node(self, address: int) -> _Node:
+        data = self.read(address, self.node_size)
+        _, _, place, _, _, _, _, count, level = _HEADER.unpack_from(data)
+        shape = _POINTER if level else _ITEM
+        if place != address or level > MAX_LEVEL or count * shape.size > len(data) - _HEADER.size or (level and not count):
+            raise Unreadable(f"there is no node at {address}")
+        entries = list(shape.iter_unpack(data[_HEADER.size : _HEADER.size + count * shape.size]))
+        return _Node(level, [entry[:3] for entry in entries], [entry[3:] for entry in entries], data)
+
+
+class Tree:
+    """One B-tree."""
+
+    def __init__(self, device: Device, root: int, level: int) -> None:
+        """The tree whose root node stands at ``root``."""
+        self._device, self._root, self._level = device, root, level
+
+    def items(self, objectid: int, kind: int, first: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Offset and data of the items of one object and type, in order, from the offset ``first`` on."""
+        for key, data in self._scan((objectid, kind, first)):
+            if key[:2] != (objectid, kind):
+                return
+            yield key[2], data
+
+    def find(self, objectid: int, kind: int, offset: int | None = None) -> bytes | None:
+        """Data of one item, or of the first of its object and type; None = there is none."""
+        found = next(self.items(objectid, kind, offset or 0), None)
+        return None if found is None or (offset is not None and found[0] != offset) else found[1]
+
+    def _scan(self, key: Key) -> Iterator[tuple[Key, bytes]]:
+        """Every item from ``key`` on."""
+        path: list[tuple[_Node, int]] = []
+        node = self._descend(self._device.node(self._root, self._level), key, path)
+        at, before = bisect_left(node.keys, key), (-1, 0, 0)
+        while True:
+            for number in range(at, len(node.keys)):
+                if node.keys[number] <= before:
+                    raise Unreadable("the keys of a tree do not rise")
+                before = node.keys[number]
+                yield before, _item(node, number)
+            while path and path[-1][1] + 1 >= len(path[-1][0].keys):
+                path.pop()
+            if not path:
+                return
+            parent, number = path.pop()
+            path.append((parent, number + 1))
+            node = self._descend(self._device.node(parent.places[number + 1][0], parent.level - 1), (0, 0, 0), path)
+            at = 0
+
+    def _descend(self, node: _Node, key: Key, path: list[tuple[_Node, int]]) -> _Node:
+        """The leaf below ``node`` where ``key`` belongs; what was passed is added to ``path``."""
+        while node.level:
+            number = max(bisect_right(node.keys, key) - 1, 0)
+            path.append((node, number))
+            node = self._device.node(node.places[number][0], node.level - 1)
+        if path and not node.keys:
+            raise Unreadable("a tree has an empty leaf")
+        return node
+
+
+def unpack(shape: struct.Struct, data: bytes, at: int = 0) -> tuple[int, ...]:
+    """``shape`` at byte ``at`` of an item. Raises ``Unreadable`` when the item is too short."""
+    if len(data) < at + shape.size:
+        raise Unreadable("an item of a tree is too short")
+    return shape.unpack_from(data, at)
+
+
+def _item(node: _Node, number: int) -> bytes:
+    offset, size = node.places[number]
+    begin = _HEADER.size + offset
+    if begin + size > len(node.data):
+        raise Unreadable("an item lies outside its node")
+    return node.data[begin : begin + size]
