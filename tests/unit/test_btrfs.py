@@ -504,14 +504,16 @@ def test_a_subvolume_that_does_not_exist_is_named():
 
 
 @pytest.mark.parametrize(
-    ("prefix", "search"), [("/@/boot", "AA"), ("/boot", "AA"), ("/@/boot", "ZZ")], ids=["from the top level", "from the default", "elsewhere"]
+    ("prefix", "search", "kernel"),
+    [("/@/boot", "AA", "/boot/vmlinuz-1"), ("/boot", "AA", "/boot/vmlinuz-1"), ("/@/boot", "ZZ", None)],
+    ids=["from the top level", "from the default", "from a volume that is not there"],
 )
-def test_the_boot_loaders_paths_are_found_in_the_subvolume(prefix, search):
+def test_the_boot_loaders_paths_are_found_in_the_subvolume(prefix, search, kernel):
     menu = f"menuentry 'x' {{\nsearch --fs-uuid --set=root {search}\nlinux {prefix}/vmlinuz-1 root=UUID=AA\ninitrd {prefix}/initrd-1\n}}\n"
     content = below("@", {**ROOT, "/boot/grub/grub.cfg": menu, "/boot/vmlinuz-1": "k", "/boot/initrd-1": "i"})
     found = boot.default_entry(assemble(guest_disk(DEFAULT_TOP, Subvolume(256, "@"), content=content)))
-    assert found.kernel_path == "/boot/vmlinuz-1"
-    assert found.initrds == ((f"{prefix}/initrd-1", "/boot/initrd-1"),)
+    assert found.kernel_path == kernel
+    assert found.initrds == ((f"{prefix}/initrd-1", kernel and "/boot/initrd-1"),)
 
 
 @pytest.mark.parametrize("name", ["debian-12-btrfs", "debian-12-btrfs-subvolumes", "debian-12-btrfs-snapper"])
