@@ -103,7 +103,7 @@ WOUNDS = {
     "a run of no clusters": ("/victim", mapping_pairs("victim", "11003000"), "cannot be"),
     "runs that end early": ("/victim", mapping_pairs("victim", "11012000"), "end before"),
     "runs without an end": ("/victim", mapping_pairs("victim", "ff"), "cannot be"),
-    "a first piece missing": ("/victim", patch("victim", DATA, 16, b"\7"), "a piece of its runs is missing"),
+    "a first piece missing": ("/victim", patch("victim", DATA, 16, b"\7"), "a part of its runs is missing"),
     "an attribute list that names a stranger": ("/pieces", patch("pieces", 0x20, 24 + 16, b"\0\0"), "does not extend"),
     "an attribute list with an entry of no length": ("/pieces", patch("pieces", 0x20, 24 + 4, b"\0\0"), "attribute list"),
     "packed bytes that are none": ("/packed", garbage_in_clusters("packed"), "compressed content is damaged"),

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vhdprep.disk.backend import FileKind, FileStat
 from vhdprep.disk.native.ntfs import content, facts, reparse
+from vhdprep.disk.native.ntfs.attribute import DATA
 from vhdprep.disk.native.ntfs.index import Listing, index_size, list_names
-from vhdprep.disk.native.ntfs.mft import DATA, Mft
+from vhdprep.disk.native.ntfs.mft import Mft
 from vhdprep.disk.native.tree import MAX_DEPTH
 from vhdprep.errors import Unreadable
 
@@ -27,6 +28,8 @@ MAX_INDEXES = 128 * 1024 * 1024
 MAX_KEPT = 250_000
 """Names that are kept in memory."""
 _ROOT = 5
+_DAMAGE = (struct.error, IndexError, ValueError, OverflowError)
+"""What reading a structure raises that does not even fit its place."""
 _T = TypeVar("_T")
 
 
@@ -94,11 +97,7 @@ class NtfsFiles:
         if entry is None:
             return None
         kind, point = self._kind(entry)
-        size = 0
-        if kind is FileKind.FILE and (data := entry.find(DATA)):
-            size = data.size
-        elif kind is FileKind.LINK and point:
-            size = len(point.data)
+        size = entry.size(DATA) if kind is FileKind.FILE else point.length if point and point.is_link else 0
         return FileStat(kind, size, 0, 0, 0)
 
     def _kind(self, entry: Entry) -> tuple[FileKind, reparse.Reparse | None]:
@@ -130,6 +129,8 @@ class NtfsFiles:
                 found: Listing | Unreadable = self._read_listing(reference)
             except Unreadable as error:
                 found = error
+            except _DAMAGE as error:
+                found = Unreadable(f"its index cannot be read ({str(error)[:160]})")
             self._keep(reference, found)
         listing = self._listings[reference]
         if isinstance(listing, Unreadable):
@@ -137,7 +138,7 @@ class NtfsFiles:
         return listing
 
     def _keep(self, reference: int, found: Listing | Unreadable) -> None:
-        count = 1 if isinstance(found, Unreadable) else len(found.folded)
+        count = 1 if isinstance(found, Unreadable) else 1 + len(found.folded)
         if self._kept + count > MAX_KEPT:
             self._listings.clear()
             self._kept = 0
@@ -157,13 +158,13 @@ class NtfsFiles:
         return list_names(self._mft, entry)
 
     def _try(self, path: str, action: Callable[[], _T]) -> _T:
-        """Name the path; what does not even fit its structure is damage too."""
+        """Name the path in what is said of it."""
         try:
             return action()
         except Unreadable as error:
-            raise Unreadable(f"{path}: {error}") from error
-        except (struct.error, IndexError, ValueError, OverflowError) as error:
-            raise Unreadable(f"{path}: the NTFS structures cannot be read ({str(error)[:160]})") from error
+            raise Unreadable(f"{path[:250]}: {error}") from error
+        except _DAMAGE as error:
+            raise Unreadable(f"{path[:250]}: the NTFS structures cannot be read ({str(error)[:160]})") from error
 
 
 def open_files(stream: Stream) -> NtfsFiles:
@@ -174,5 +175,5 @@ def open_files(stream: Stream) -> NtfsFiles:
     """
     try:
         return NtfsFiles(Mft(stream))
-    except (struct.error, IndexError, ValueError, OverflowError) as error:
+    except _DAMAGE as error:
         raise Unreadable(f"the master file table cannot be read ({str(error)[:160]})") from error

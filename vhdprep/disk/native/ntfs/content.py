@@ -11,13 +11,14 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from vhdprep.disk.native.ntfs import overlay, reparse, unpack
-from vhdprep.disk.native.ntfs.mft import DATA, REPARSE
+from vhdprep.disk.native.ntfs.attribute import DATA, REPARSE
 from vhdprep.errors import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vhdprep.disk.native.ntfs.mft import Attribute, Entry, Mft
+    from vhdprep.disk.native.ntfs.attribute import Attribute
+    from vhdprep.disk.native.ntfs.mft import Entry, Mft
     from vhdprep.disk.native.ntfs.reparse import Reparse
 
 MAX_UNIT = 1024 * 1024

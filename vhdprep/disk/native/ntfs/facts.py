@@ -9,7 +9,8 @@ import struct
 from typing import TYPE_CHECKING
 
 from vhdprep.disk.native.ntfs import content
-from vhdprep.disk.native.ntfs.mft import DATA, INFORMATION, LABEL, fix_up
+from vhdprep.disk.native.ntfs.attribute import DATA, INFORMATION, LABEL
+from vhdprep.disk.native.ntfs.mft import fix_up
 from vhdprep.errors import Unreadable
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.disk.backend import fold_case
-from vhdprep.disk.native.ntfs.mft import ALLOCATION, ROOT, fix_up
+from vhdprep.disk.native.ntfs.attribute import ALLOCATION, ROOT
+from vhdprep.disk.native.ntfs.mft import MAX_RECORD, fix_up
 from vhdprep.disk.native.tree import MAX_NAMES
 from vhdprep.errors import Unreadable
 
@@ -60,7 +61,7 @@ def list_names(mft: Mft, entry: Entry) -> Listing:
     if root is None:
         raise Unreadable("its index is missing")
     found = _Found([], [], [])
-    pending = _add_node(mft.read(root, 0, root.size), _ROOT_HEADER, found)
+    pending = _add_node(mft.read(root, 0, MAX_RECORD), _ROOT_HEADER, found)
     blocks = _Blocks(mft, entry) if pending else None
     while pending and blocks:
         pending += _add_node(blocks.take(pending.pop()), _BLOCK_HEADER, found)

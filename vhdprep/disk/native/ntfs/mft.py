@@ -1,4 +1,4 @@
-"""The master file table of NTFS: boot sector, records, attributes, and the runs of clusters that hold what is long.
+"""The master file table of NTFS: boot sector, records, and the clusters that hold what is long.
 
 Sources: libfsntfs, "New Technologies File System (NTFS)"; ntfs-3g ``include/ntfs-3g/layout.h``; Linux ``fs/ntfs3/ntfs.h``.
 """
@@ -9,11 +9,13 @@ import struct
 from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
+from vhdprep.disk.native.ntfs.attribute import DATA, LIST, chain, join, read_head, select, split
 from vhdprep.errors import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from vhdprep.disk.native.ntfs.attribute import Attribute, Piece, Run
     from vhdprep.disk.native.stream import Stream
 
 MAX_EXTENSIONS = 1_000
@@ -24,8 +26,6 @@ MAX_CLUSTER = 2 * 1024 * 1024
 MAX_RECORD = 64 * 1024
 """Bytes of a record or of an index node; Windows writes 1,024 and 4,096."""
 
-LIST, NAME, LABEL, INFORMATION, DATA, ROOT, ALLOCATION, REPARSE = 0x20, 0x30, 0x60, 0x70, 0x80, 0x90, 0xA0, 0xC0
-_END = 0xFFFFFFFF
 _SECTOR = 512
 _IN_USE, _DIRECTORY = 1, 2
 _NUMBER = 0xFFFFFFFFFFFF
@@ -43,42 +43,22 @@ class Geometry(NamedTuple):
     """Offset of the master file table."""
 
 
-class Run(NamedTuple):
-    """Clusters that lie together."""
-
-    first: int
-    """Number of the first one within the attribute."""
-    clusters: int
-    place: int | None
-    """Number of the first one on the volume; None = a hole."""
-
-
-class Attribute(NamedTuple):
-    """One attribute of a file with all its pieces."""
-
-    flags: int
-    """0x00FF compressed, 0x4000 encrypted, 0x8000 sparse"""
-    size: int
-    valid: int
-    """Bytes that were ever written; what follows reads as zeros."""
-    unit: int
-    """Clusters that are compressed together, as a power of two; 0 = none."""
-    value: bytes | None
-    """The content where it stands in the record itself."""
-    runs: tuple[Run, ...] = ()
-
-
 class Entry(NamedTuple):
     """A file or directory."""
 
     is_directory: bool
-    pieces: list[tuple[int, str, bytes]]
+    pieces: list[Piece]
     """Type, name and bytes of each attribute, or of each part of one."""
 
     def find(self, kind: int, name: str = "") -> Attribute | None:
         """The attribute of this type and name."""
-        pieces = [piece for each, named, piece in self.pieces if each == kind and named == name]
-        return _join(pieces) if pieces else None
+        pieces = select(self.pieces, kind, name)
+        return join(pieces) if pieces else None
+
+    def size(self, kind: int) -> int:
+        """Bytes of the unnamed attribute of this type, its runs not looked at; 0 = there is none."""
+        pieces = select(self.pieces, kind, "")
+        return read_head(pieces[0]).size if pieces else 0
 
 
 class Mft:
@@ -92,12 +72,15 @@ class Mft:
         """
         self._stream = stream
         self.geometry = _geometry(stream.read_at(0, _SECTOR))
-        table = Entry(False, _pieces(fix_up(stream.read_at(self.geometry.mft, self.geometry.record), b"FILE", "record 0")))
-        self._table = self._own_data(table)
-        for number in self._extensions(table.pieces, 0):
+        pieces = split(fix_up(stream.read_at(self.geometry.mft, self.geometry.record), b"FILE", "record 0"))
+        table = Entry(False, pieces).find(DATA)
+        if table is None:
+            raise Unreadable("the master file table is damaged: it does not describe itself")
+        self._table = table
+        for number in self._extensions(pieces, 0):
             # What was found so far says where the next record is.
-            table.pieces.extend(_pieces(self._record(number, 0)))
-            self._table = self._own_data(table)
+            more = select(split(self._record(number, 0)), DATA, "")
+            self._table = self._table._replace(runs=chain(more, self._table.runs))
 
     def entry(self, reference: int) -> Entry:
         """The file that ``reference`` names.
@@ -110,9 +93,9 @@ class Mft:
         used, flags, base = struct.unpack_from("<H4xH8xQ", record, 16)
         if not flags & _IN_USE or base or (sequence and used != sequence):
             raise Unreadable(f"record {number} of the master file table belongs to no file or to another one")
-        pieces = _pieces(record)
+        pieces = split(record)
         for extension in self._extensions(pieces, number):
-            pieces += _pieces(self._record(extension, number))
+            pieces += split(self._record(extension, number))
         return Entry(bool(flags & _DIRECTORY), pieces)
 
     def read(self, attribute: Attribute, offset: int, size: int) -> bytes:
@@ -128,12 +111,6 @@ class Mft:
             return attribute.value[offset : offset + size]
         written = max(0, min(size, attribute.valid - offset))
         return b"".join(self._spans(attribute.runs, offset, written)) + bytes(size - written)
-
-    def _own_data(self, table: Entry) -> Attribute:
-        data = table.find(DATA)
-        if data is None:
-            raise Unreadable("the master file table is damaged: it does not describe itself")
-        return data
 
     def _spans(self, runs: tuple[Run, ...], offset: int, size: int) -> Iterator[bytes]:
         cluster = self.geometry.cluster
@@ -161,12 +138,12 @@ class Mft:
             raise Unreadable(f"record {number} of the master file table does not extend record {base}")
         return record
 
-    def _extensions(self, pieces: list[tuple[int, str, bytes]], number: int) -> list[int]:
+    def _extensions(self, pieces: list[Piece], number: int) -> list[int]:
         """Other records that hold attributes of this one, by its attribute list."""
         lists = [piece for kind, _, piece in pieces if kind == LIST]
         if not lists:
             return []
-        listed = _join(lists)
+        listed = join(lists)
         if listed.size > MAX_LIST:
             raise Unreadable(f"record {number} has an attribute list of {listed.size} bytes")
         data = self.read(listed, 0, MAX_LIST)
@@ -214,58 +191,3 @@ def _geometry(boot: bytes) -> Geometry:
 
 def _is_power(value: int) -> bool:
     return value > 0 and not value & (value - 1)
-
-
-def _pieces(record: bytes) -> list[tuple[int, str, bytes]]:
-    """Each attribute of a record: type, name, its bytes."""
-    at, used = struct.unpack_from("<H2xI", record, 20)
-    found: list[tuple[int, str, bytes]] = []
-    while at + 8 <= min(used, len(record)):
-        kind, length = struct.unpack_from("<II", record, at)
-        if kind == _END:
-            break
-        if length < 24 or at + length > len(record):
-            raise Unreadable("its record in the master file table is damaged: an attribute does not fit")
-        piece = record[at : at + length]
-        name = ""
-        if piece[9]:
-            begin = int.from_bytes(piece[10:12], "little")
-            name = piece[begin : begin + 2 * piece[9]].decode("utf-16-le", "replace")
-        found.append((kind, name, piece))
-        at += length
-    return found
-
-
-def _join(pieces: list[bytes]) -> Attribute:
-    """One attribute of its pieces, which may stand in several records."""
-    ordered = sorted(pieces, key=lambda piece: int.from_bytes(piece[16:24], "little") if piece[8] else -1)
-    head = ordered[0]
-    flags = int.from_bytes(head[12:14], "little")
-    if not head[8]:
-        size, at = struct.unpack_from("<IH", head, 16)
-        if at + size > len(head):
-            raise Unreadable("its record in the master file table is damaged: a value does not fit")
-        return Attribute(flags, size, size, 0, head[at : at + size])
-    unit, size, valid = struct.unpack_from("<H12xQQ", head, 34)
-    runs: list[Run] = []
-    for piece in ordered:
-        if int.from_bytes(piece[16:24], "little") != (runs[-1].first + runs[-1].clusters if runs else 0):
-            raise Unreadable("its record in the master file table is damaged: a piece of its runs is missing")
-        runs += _runs(piece)
-    return Attribute(flags, size, valid, unit, None, tuple(runs))
-
-
-def _runs(piece: bytes) -> Iterator[Run]:
-    """The mapping pairs of an attribute: how many clusters, and how far from where the last ones began."""
-    first, at = struct.unpack_from("<Q8xH", piece, 16)
-    place = 0
-    while at < len(piece) and piece[at]:
-        counts, offsets = piece[at] & 15, piece[at] >> 4
-        at += 1
-        count = int.from_bytes(piece[at : at + counts], "little")
-        place += int.from_bytes(piece[at + counts : at + counts + offsets], "little", signed=True)
-        at += counts + offsets
-        if not count or count >> 60 or place < 0 or at > len(piece):
-            raise Unreadable("its record in the master file table is damaged: a run of clusters cannot be")
-        yield Run(first, count, place if offsets else None)
-        first += count

@@ -9,13 +9,14 @@ import struct
 from typing import TYPE_CHECKING
 
 from vhdprep.disk.native.ntfs import lzx, unpack
-from vhdprep.disk.native.ntfs.mft import DATA
+from vhdprep.disk.native.ntfs.attribute import DATA
 from vhdprep.errors import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vhdprep.disk.native.ntfs.mft import Attribute, Entry, Mft
+    from vhdprep.disk.native.ntfs.attribute import Attribute
+    from vhdprep.disk.native.ntfs.mft import Entry, Mft
     from vhdprep.disk.native.ntfs.reparse import Reparse
 
 STREAM = "WofCompressedData"

@@ -39,6 +39,11 @@ class Reparse(NamedTuple):
     data: bytes
 
     @property
+    def length(self) -> int:
+        """Characters of a link's target as it is stored."""
+        return int.from_bytes(self.data[2:4], "little") // 2
+
+    @property
     def is_link(self) -> bool:
         """Whether it is a symbolic link or a junction."""
         return self.tag in (MOUNT_POINT, SYMLINK)
