@@ -84,6 +84,8 @@ def find_gaps(image: Image) -> tuple[str, ...]:
         gaps += image.guest.registry.unread
     if image.guest is not None and image.guest.facts.distro == "unknown":
         gaps.append("the distribution could not be named: neither /etc/os-release nor /usr/lib/os-release gives an ID")
+    if image.guest is not None and image.guest.facts.os == "windows" and image.guest.facts.version is None:
+        gaps.append("which Windows this is could not be told: its registry was not read")
     return tuple(gaps)
 
 
