@@ -25,13 +25,20 @@ CONFIG = "/Windows/System32/config"
 SEALED = "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE"
 SETUP = {"SetupType": "dword:00000002", "CmdLine": r'"oobe\\windeploy.exe"', "OOBEInProgress": "dword:00000001"}
 SYSPREP = {rule.id for rule in load_rules() if "sysprep" in rule.tags}
+NO_SOFTWARE = {f"{CONFIG}/SOFTWARE": ""}
 TAG = {"/Windows/System32/Sysprep/Sysprep_succeeded.tag": ""}
 
 
 def findings(files, target=Target.GENERALIZED):
     """Every rule's finding about the Windows whose system volume holds ``files``, by id."""
     volume = Volume("p1", VolumeKind.PARTITION, 2**30, 2**20, "0x07", "ntfs", part_uuid="1a2b3c4d-01", active=True, read=True)
-    disk = MemoryDisk(2**31, "mbr", [volume], {"p1": MemoryFiles(files, case_sensitive=False)}, {"mbr:boot_code": "present"})
+    disk = MemoryDisk(
+        2**31,
+        "mbr",
+        [volume],
+        {"p1": MemoryFiles({"/bootmgr": "", **files}, case_sensitive=False)},
+        {"mbr:boot_code": "present", "mbr:active_boot_record": "present"},
+    )
     image = Image((ImageDisk("os", build_image({}).os_disk.container, disk),), assemble(disk), None, target)
     return image.guest.facts, {finding.rule_id: finding for finding in evaluate(load_rules(), image)}
 
@@ -97,19 +104,19 @@ def test_as_a_specialized_image_it_passes(in_use):
 
 
 def test_a_windows_10_in_use_fails_by_its_dirty_system_hive_alone(data):
-    hives = {f"{CONFIG}/SYSTEM{suffix}": data(f"hives/win10-SYSTEM{suffix}").read_bytes() for suffix in ("", ".LOG1", ".LOG2")}
+    hives = NO_SOFTWARE | {f"{CONFIG}/SYSTEM{suffix}": data(f"hives/win10-SYSTEM{suffix}").read_bytes() for suffix in ("", ".LOG1", ".LOG2")}
     facts, found = findings(hives)
-    assert (facts.product, facts.version, facts.arch, facts.hostname) == ("Windows of an unknown version", None, "x86_64", "DESKTOP-PM6C56D")
+    assert (facts.product, facts.version, facts.arch, facts.hostname) == ("Windows", None, "x86_64", "DESKTOP-PM6C56D")
     assert found["windows-setup-resumes"].outcome == "fail"
     assert found["windows-imagestate-generalized"].outcome == "unknown"
-    assert found["windows-imagestate-generalized"].reason == f"{CONFIG}/SOFTWARE: the hive is not there"
+    assert found["windows-imagestate-generalized"].reason == f"{CONFIG}/SOFTWARE: is no registry hive (it begins with nothing)"
     assert outcomes(found, ["windows-hyperv-storage-starts-at-boot", "windows-network-services-enabled", "windows-dvd-driver-enabled"]) == {
         "windows-hyperv-storage-starts-at-boot": "pass", "windows-network-services-enabled": "pass", "windows-dvd-driver-enabled": "pass"}  # fmt: skip
     assert found["windows-hyperv-storage-not-overridden"].outcome == "fail"
 
 
 def test_a_dirty_system_hive_without_its_logs_leaves_the_rules_undecided(data):
-    _, found = findings({f"{CONFIG}/SYSTEM": data("hives/win10-SYSTEM").read_bytes()})
+    _, found = findings(NO_SOFTWARE | {f"{CONFIG}/SYSTEM": data("hives/win10-SYSTEM").read_bytes()})
     assert found["windows-setup-resumes"].outcome == "unknown"
     assert "sequence numbers 1622 and 1621), and the logs with the rest are not there" in found["windows-setup-resumes"].reason
 

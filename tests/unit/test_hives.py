@@ -149,6 +149,7 @@ SETUP, _ = node("Setup")
         (b"", "is no registry hive (it begins with nothing)"),
         (b"MZ" + bytes(5000), "is no registry hive (it begins with 4d5a0000)"),
         (SOUND[:512], "the hive is cut off: 512 of"),
+        (SOUND[:511], "the hive is cut off after 511 bytes"),
         (SOUND[:-4096], "the hive is cut off"),
         (wounded((20, b"\x02")), "a hive of version 2.5"),
         (wounded((24, b"\x01")), "a hive of version 1.1"),

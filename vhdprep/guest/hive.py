@@ -81,6 +81,8 @@ def open_hive(files: GuestFiles, path: str, mark: str | None = None) -> regf.Key
         raise Unreadable(f"{path}: {pages.size} bytes are too many for a hive")
     head = pages.read_at(0, 512)
     base = regf.base_block(head)
+    if base is None and head[:4] == b"regf":
+        raise Unreadable(f"{path}: the hive is cut off after {len(head)} bytes")
     if base is None:
         raise Unreadable(f"{path}: is no registry hive (it begins with {head[:4].hex() or 'nothing'})")
     if base.is_dirty:

@@ -65,7 +65,7 @@ def describe(facts: GuestFacts, registry: Registry) -> GuestFacts:
     words = ", ".join(each for each in details if each)
     return facts._replace(
         version=found.version,
-        product=(found.product or "Windows of an unknown version") + (f" ({words})" if words else ""),
+        product=(found.product or facts.product) + (f" ({words})" if words else ""),
         arch=found.arch or facts.arch,
         hostname=found.hostname,
     )
