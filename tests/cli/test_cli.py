@@ -48,7 +48,7 @@ def test_a_ready_image_exits_0_and_says_how_to_upload_it(image):
     assert "--upload-size-bytes 67109376" in done.stdout
 
 
-def test_the_whole_page_of_one_finding(image):
+def test_the_whole_page_of_one_finding(image, rules):
     path = image("debian-12-host-keys")
     done = run("check", path.name, "--select", "linux-ssh-host-keys-removed", cwd=path.parent)
     assert done.returncode == 1
@@ -66,7 +66,7 @@ def test_the_whole_page_of_one_finding(image):
         "         keys, so any one of them could pass for the others.\n"
         "    Remedy: In a shell of the guest, as root: rm -rf /etc/ssh/ssh_host_*\n"
         "\n"
-        "0 rules passed; 1 failed; 0 undecided; 0 not applicable; 207 left out by\n"
+        f"0 rules passed; 1 failed; 0 undecided; 0 not applicable; {len(rules) - 1} left out by\n"
         "--select or --ignore; everything was read.\n"
     )
 

@@ -31,7 +31,7 @@ def guest(image):
 
 
 def test_the_volumes_of_a_windows_disk_are_named(image):
-    volumes = inspect(image("windows-empty-shell")).disks[0].volumes
+    volumes = inspect(image("windows-2022-generalized")).disks[0].volumes
     assert [(each.id, each.filesystem, each.label, each.state, each.read, each.reason) for each in volumes] == [
         ("p1", "vfat", None, None, True, None),
         ("p2", None, None, None, False, "Microsoft reserved partition"),
@@ -43,7 +43,7 @@ def test_the_volumes_of_a_windows_disk_are_named(image):
 
 
 def test_links_of_windows_stay_in_the_guest(guest):
-    files = guest("windows-empty-shell").files
+    files = guest("windows-2022-generalized").files
     assert files.resolve("/documents and settings/All Users/Microsoft") == "/ProgramData/Microsoft"
     assert files.text("/DOCUME~1/Default User/../public/desktop/desktop.ini") == "[.ShellClassInfo]\r\n"
     assert files.is_file("/Users/Default User/ntuser.dat")
@@ -53,13 +53,13 @@ def test_links_of_windows_stay_in_the_guest(guest):
 
 
 def test_a_kernel_that_windows_compressed_tells_its_machine(guest):
-    found = guest("windows-empty-shell")
+    found = guest("windows-2022-generalized")
     assert found.facts.arch == "x86_64"
     assert found.files.read("/Windows/System32/ntoskrnl.exe", 2) == b"MZ"
 
 
 def test_a_directory_of_twenty_thousand_names_is_listed_once(image):
-    path = image("windows-large")
+    path = image("windows-2022-large")
     with open_disk(path, describe(path)) as disk:
         files = disk.files(disk.volumes[2])
         begin = time.process_time()
@@ -74,7 +74,7 @@ def test_a_directory_of_twenty_thousand_names_is_listed_once(image):
 
 
 def test_a_disk_with_as_many_names_as_a_real_one_is_judged_in_little_time_and_memory(image, rules):
-    path = image("windows-large")
+    path = image("windows-2022-large")
     begin = time.process_time()
     assert check(path, rules).guest.arch == "x86_64"
     assert time.process_time() - begin < 1.5

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.unit.test_tables import SECTOR, Bytes, boot_record, gpt_disk
+from tests.unit.test_tables import Bytes, boot_record, gpt_disk
 from vhdprep.disk.native import NativeDisk
 
 SIZE = 2 * 1024 * 1024
@@ -110,13 +110,15 @@ def test_remains_of_a_raid_do_not_hide_a_file_system(content):
     assert NativeDisk(made).volumes[0].filesystem == "ext2"
 
 
-@pytest.mark.parametrize(
-    ("content", "filesystem", "reason"),
-    [({4086: b"SWAPSPACE2"}, "swap", "swap space"), ({4086: b"S1SUSPEND"}, "swsuspend", "swap space with a hibernated system")],
-)
-def test_swap_is_named_and_leaves_no_gap(content, filesystem, reason):
-    (volume,) = NativeDisk(disk(content)).volumes
-    assert (volume.filesystem, volume.reason, volume.needed) == (filesystem, reason, False)
+def test_swap_is_named_and_leaves_no_gap():
+    (volume,) = NativeDisk(disk({4086: b"SWAPSPACE2"})).volumes
+    assert (volume.filesystem, volume.reason, volume.needed) == ("swap", "swap space", False)
+
+
+def test_swap_that_holds_a_hibernated_system_is_a_gap():
+    (volume,) = NativeDisk(disk({4086: b"S1SUSPEND"})).volumes
+    reason = "swap space with a hibernated system: the file systems are as they were when it fell asleep"
+    assert (volume.filesystem, volume.reason, volume.needed) == ("swsuspend", reason, True)
 
 
 @pytest.mark.parametrize(("kind", "filesystem"), [("42", "LDM"), ("83", "xfs")])
@@ -137,9 +139,7 @@ def test_a_partition_of_a_dynamic_disk_is_not_read_by_what_it_begins_with(kind, 
     ],
 )
 def test_parts_of_something_larger_are_known_by_their_partition_type(type_guid, filesystem):
-    made = gpt_disk()
-    made.data[2 * SECTOR : 2 * SECTOR + 16] = bytes.fromhex(type_guid)
-    (volume,) = NativeDisk(made).volumes
+    (volume,) = NativeDisk(gpt_disk(type_guid=type_guid)).volumes
     assert (volume.filesystem, volume.read, volume.needed) == (filesystem, False, True)
 
 

@@ -39,12 +39,12 @@ def boot_record(*entries, signature=0x1A2B3C4D):
     return bytes(sector)
 
 
-def gpt_disk(partitions=((2048, 3071),), *, last=SECTORS - 1, entry_count=128):
-    """A disk with a sound GPT."""
+def gpt_disk(partitions=((2048, 3071),), *, last=SECTORS - 1, entry_count=128, type_guid="af3dc60f838472478e793d69d8477de4"):
+    """A disk with a sound GPT; ``type_guid`` as stored."""
     disk = Bytes()
     entries = bytearray(128 * 128)
     for number, (first, final) in enumerate(partitions):
-        struct.pack_into("<16s16sQQQ72s", entries, 128 * number, bytes.fromhex("af3dc60f838472478e793d69d8477de4"), bytes([number + 1]) * 16,
+        struct.pack_into("<16s16sQQQ72s", entries, 128 * number, bytes.fromhex(type_guid), bytes([number + 1]) * 16,
                          first, final, 0, f"part {number + 1}".encode("utf-16-le"))  # fmt: skip
 
     def header(my, other, table):
