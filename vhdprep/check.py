@@ -101,11 +101,28 @@ def find_gaps(image: Image) -> tuple[str, ...]:
         gaps.append(image.no_guest)
     if image.guest is not None and image.guest.registry is not None:
         gaps += image.guest.registry.unread
+    if image.guest is not None and (booted := _booted_instead(image.guest)):
+        gaps.append(f"the boot loader starts what lies on {booted}, and that is not what was judged: {image.guest.root} was")
+    if image.guest is not None and image.guest.facts.os not in ("linux", "windows"):
+        gaps.append(f"no rules cover {image.guest.facts.product} ({image.guest.facts.os}); only Linux and Windows are judged")
     if image.guest is not None and image.guest.facts.distro == "unknown":
         gaps.append("the distribution could not be named: neither /etc/os-release nor /usr/lib/os-release gives an ID")
     if image.guest is not None and image.guest.facts.os == "windows" and image.guest.facts.version is None:
         gaps.append("which Windows this is could not be told: its registry was not read")
     return tuple(gaps)
+
+
+def _booted_instead(guest: Guest) -> str | None:
+    """The volume that ``root=`` names, if it is another than the one that was taken for the root."""
+    from vhdprep.guest import boot
+
+    if guest.facts.os != "linux" or not guest.volumes:
+        return None
+    try:
+        root = boot.root_volume(guest)
+    except Unreadable:
+        return None  # rules that need the entry say so
+    return root.id if root is not None and root.id != guest.root else None
 
 
 class _Clock:

@@ -6,6 +6,7 @@ memory loosely. What limits each attack is a constant beside the reader it bound
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
 import lzma
@@ -335,6 +336,34 @@ def a_home_two_thousand_directories_deep(place):
 @case("ready")
 def a_modprobe_directory_of_ten_thousand_files(place):
     return guest(place, {f"/etc/modprobe.d/{number}.conf": "options x y=1\n" for number in range(5_000)}, size="128 MiB")
+
+
+@case("not-ready", "linux-cloud-init-config-readable")
+def cloud_config_of_two_hundred_thousand_brackets(place):
+    return guest(place, {"/etc/cloud/cloud.cfg": "x:\n" + (" " + "[" * 10_000 + "\n") * 20})
+
+
+@case("inconclusive", "a line of more than")
+def a_kernel_argument_of_a_megabyte(place):
+    return guest(place, edit={"/boot/grub/grub.cfg": {" ro console": " ro " + "x" * 1_000_000 + " console"}})
+
+
+@case("inconclusive", "a line of more than")
+def spaces_without_end_in_a_key_file(place):
+    return guest(place, {"/root/.ssh/authorized_keys": " " * 200_000 + "#\n"})
+
+
+@case("inconclusive", "unpacks to more than")
+def a_bzip2_initramfs_that_unpacks_to_a_gigabyte(place):
+    head = b"070701" + b"".join(b"%08X" % field for field in (1, 0o100644, 0, 0, 1, 0, 2**30, 0, 0, 0, 0, 4, 0)) + b"big\0\0\0"
+    packer = bz2.BZ2Compressor()  # in steps: the child's memory is counted from what this process had
+    packed = packer.compress(head) + b"".join(packer.compress(bytes(MIB)) for _ in range(1024)) + packer.flush()
+    return guest(place, {"/boot/initrd.img-6.1.0-25-cloud-amd64": {"hex": packed.hex()}})
+
+
+@case("inconclusive", "no rules cover")
+def a_linux_that_calls_itself_freebsd(place):
+    return guest(place, edit={"/usr/lib/os-release": {"ID=debian": "ID=freebsd"}})
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.memory import guest
 from vhdprep.disk.memory import MemoryFiles
 from vhdprep.errors import Unreadable
-from vhdprep.guest.files import MAX_TEXT, GuestFiles, expand_braces
+from vhdprep.guest.files import MAX_LINE, MAX_TEXT, GuestFiles, expand_braces
 
 
 def tree(files, **mounts):
@@ -145,3 +145,9 @@ def test_on_a_linux_only_its_fat_volume_has_names_without_case():
     files.mount("/boot/efi", MemoryFiles({"/EFI/Debian/grubx64.efi": "loader"}, case_sensitive=False))
     assert files.glob("/boot/efi/efi/*/GRUB*") == ["/boot/efi/efi/Debian/grubx64.efi"]
     assert files.glob("/BOOT/*") == []
+
+
+def test_a_line_that_expressions_would_take_hours_for_is_refused():
+    assert tree({"/a": "x" * MAX_LINE + "\n"}).text("/a") == "x" * MAX_LINE + "\n"
+    with pytest.raises(Unreadable, match="a line of more than 16384 bytes"):
+        tree({"/a": "x" * (MAX_LINE + 1)}).text("/a")

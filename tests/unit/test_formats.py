@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 
 import pytest
@@ -343,3 +344,53 @@ def test_no_text_breaks_a_parser(text):
 def test_no_bytes_break_the_pe_parser(data):
     pe.parse(data)
     pe.parse(b"MZ" + data)
+
+
+def test_accounts_are_read_as_glibc_reads_them():
+    # fgetpwent(3) and fgetspent(3): white space before a name, a uid with a sign, six fields; only a newline ends a line
+    shadow = " lead:$6$a:1::::::\n"
+    found = passwd.parse(" lead:x:1000:1000::/home/lead:/bin/sh\nsix:$6$b:+5:5::/home/six\nodd:$6$c:7:7:a\u2028b:/home/odd:/bin/sh\n", shadow)
+    assert [(each.name, each.uid, each.shell, each.password_state) for each in found] == [
+        ("lead", 1000, "/bin/sh", "usable"),
+        ("six", 5, "/bin/sh", "usable"),
+        ("odd", 7, "/bin/sh", "usable"),
+    ]
+
+
+def test_mount_points_are_brought_to_one_spelling_and_lines_end_at_newlines_alone():
+    text = "UUID=a //home ext4\nUUID=b /./srv/ ext4\n# c\u2028UUID=c /etc/ssh ext4\n"
+    assert [(each.spec, each.point) for each in fstab.parse(text)] == [("UUID=a", "/home"), ("UUID=b", "/srv")]
+
+
+@pytest.mark.parametrize("text", ["x: " + "[" * 200_000, "- " * 100_000, "{a: " * 100_000, "\n".join(" " * n + "a:" for n in range(300))])
+def test_yaml_that_nests_without_end_is_refused_before_a_library_follows_it(text):
+    with pytest.raises(yamltext.YamlError, match="nested too deeply"):
+        yamltext.load(text)
+
+
+def test_many_lists_beside_each_other_are_not_deep():
+    assert len(yamltext.load("[" + "[1], " * 1000 + "[2]]")) == 1001
+
+
+def test_a_few_bytes_that_unpack_to_gigabytes_are_unpacked_in_steps(monkeypatch):
+    monkeypatch.setattr(cpio, "MAX_UNPACKED", 16 * 1024**2)
+    packed = bz2.compress(bytes(64 * 1024**2))
+    sizes = []
+    counted = cpio._unpack
+
+    def unpack(codec, piece):
+        for data in counted(codec, piece):
+            sizes.append(len(data))
+            yield data
+
+    monkeypatch.setattr(cpio, "_unpack", unpack)
+    with pytest.raises(Unreadable, match="unpacks to more than"):
+        list(cpio.names(iter([packed]), "/boot/initrd"))
+    assert max(sizes) <= 8 * 1024**2
+    assert sum(sizes) <= 24 * 1024**2
+
+
+def test_interfaces_that_include_each_other_are_read_once():
+    files = {f"/etc/network/interfaces.d/{n}": f"source /etc/network/interfaces.d/*\niface eth{n} inet dhcp\n" for n in range(60)}
+    files["/etc/network/interfaces"] = "source /etc/network/interfaces.d/*\n"
+    assert len(network.profiles(guest(files))) == 60

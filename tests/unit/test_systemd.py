@@ -63,3 +63,15 @@ def test_without_systemd_runlevels_count():
     assert unit_state(guest({"/etc/runlevels/default/sshd": ""}, facts={"init": "openrc"}), "sshd.service").state == "enabled"
     assert unit_state(guest({"/etc/init.d/waagent": "#!", "/etc/rc3.d/S99waagent": ""}, facts={"init": "sysv"}), "waagent.service").state == "enabled"
     assert unit_state(guest({"/etc/init.d/waagent": "#!"}, facts={"init": "sysv"}), "waagent.service").state == "disabled"
+
+
+def test_targets_that_want_each_other_in_layers_are_followed_once():
+    files = {HOME: UNIT, "/etc/systemd/system/l0a.target.wants/a.service": LINK}
+    for layer in range(40):
+        for low in "ab":
+            files[f"/usr/lib/systemd/system/l{layer}{low}.target"] = "[Unit]\n"
+            files |= {
+                f"/etc/systemd/system/l{layer + 1}{high}.target.wants/l{layer}{low}.target": {"link": f"/usr/lib/systemd/system/l{layer}{low}.target"}
+                for high in "ab"
+            }
+    assert unit_state(guest(files), "a.service").state == "disabled"

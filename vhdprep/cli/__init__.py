@@ -14,6 +14,7 @@ import typer
 from vhdprep.cli import check, doctor, files, inspect, rules
 from vhdprep.cli.common import EXIT_USAGE
 from vhdprep.errors import VhdprepError
+from vhdprep.report.words import safe
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -52,7 +53,7 @@ def main() -> None:
     try:
         typer.main.get_command(app)()  # app() itself would put typer's exception hook in the place of ours
     except VhdprepError as error:
-        typer.echo(f"vhdprep: {error}", err=True)
+        typer.echo(f"vhdprep: {safe(str(error))}", err=True)
         sys.exit(EXIT_USAGE)
     except BrokenPipeError:
         sys.stderr.close()

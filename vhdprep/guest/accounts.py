@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from vhdprep.errors import Unreadable
 from vhdprep.guest.formats import passwd
+from vhdprep.guest.formats.textlines import lines
 from vhdprep.guest.image import once
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def accounts(guest: Guest) -> tuple[passwd.Account, ...]:
 def human_range(guest: Guest) -> range:
     """UIDs of people, by /etc/login.defs (defaults 1000 to 60000)."""
     limits = {"UID_MIN": 1000, "UID_MAX": 60000}
-    for line in (guest.files.text("/etc/login.defs") or "").splitlines():
+    for line in lines(guest.files.text("/etc/login.defs") or ""):
         words = line.split()
         if len(words) > 1 and words[0] in limits and words[1].isdecimal():
             limits[words[0]] = int(words[1])

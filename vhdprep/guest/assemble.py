@@ -140,8 +140,9 @@ def _mount(files: GuestFiles, disk: Disk, entries: Sequence[fstab.FstabEntry], r
     Gives mount point → volume id, and mount point → path of the subvolume where it is one.
     """
     mounts, trees = {"/": root.volume.id}, {"/": root.subvolume.path}
-    for entry in sorted(entries, key=lambda each: each.point.count("/")):
-        if entry.point == "/" or not entry.point.startswith("/") or entry.is_swap:
+    first = {entry.point: entry for entry in reversed(entries)}  # of two entries systemd takes the first
+    for entry in sorted(first.values(), key=lambda each: each.point.count("/")):
+        if entry.point == "/" or not entry.point.startswith("/") or entry.is_swap or "noauto" in entry.options:
             continue
         if entry.is_bind:
             files.bind(entry.point, entry.spec)

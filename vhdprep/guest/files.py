@@ -23,6 +23,8 @@ MAX_PATH, MAX_DEPTH = 4096, 256
 """Longest path, in characters and in directories; the kernel's own limit is ``PATH_MAX``."""
 MAX_MATCHES = 10_000
 """Paths that one glob may find or directories it may enter."""
+MAX_LINE = 16 * 1024
+"""Longest line of a configuration file: expressions that are searched in it take the square of its length."""
 MAX_TEXT = 4 * 1024 * 1024
 """Largest configuration file that is read as text, in bytes."""
 
@@ -104,7 +106,7 @@ class GuestFiles:
         """The whole file as text, UTF-16 where a byte order mark says so, else UTF-8, foreign bytes replaced; None = no such file.
 
         Raises:
-            Unreadable: it is larger than ``MAX_TEXT``, or cannot be read.
+            Unreadable: it is larger than ``MAX_TEXT``, has a line longer than ``MAX_LINE``, or cannot be read.
         """
         found = self.stat(path)
         if found is None or found.kind is not FileKind.FILE:
@@ -112,6 +114,8 @@ class GuestFiles:
         if found.size > MAX_TEXT:
             raise Unreadable(f"{path}: {found.size} bytes are too many for a configuration file")
         data = self.read(path, MAX_TEXT)
+        if len(max(data.split(b"\n"), key=len)) > MAX_LINE:
+            raise Unreadable(f"{path}: it has a line of more than {MAX_LINE} bytes")
         return data.decode("utf-16" if data[:2] in _WIDE_MARKS else "utf-8", "replace")
 
     def readlink(self, path: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from vhdprep.errors import Unreadable
 from vhdprep.guest import boot
 from vhdprep.guest.formats import cpio
+from vhdprep.guest.formats.textlines import lines
 from vhdprep.guest.image import once
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from vhdprep.guest.image import Guest
 
-_MODULE = re.compile(r"([^/]+)\.ko(?:\.(?:gz|xz|zst))?$")
+_MODULE = re.compile(r"(.+)\.ko(?:\.(?:gz|xz|zst))?")
 _MODPROBE_DIRECTORIES = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
 MAX_INITRAMFS = 1024**3
 """Largest initramfs file that is opened, in bytes."""
@@ -52,7 +53,7 @@ def blocked(guest: Guest) -> dict[str, str]:
             if name in seen:
                 continue  # a file of the same name in an earlier directory hides this one
             seen.add(name)
-            for number, line in enumerate((guest.files.text(path) or "").splitlines(), 1):
+            for number, line in enumerate(lines(guest.files.text(path) or ""), 1):
                 words = line.split("#")[0].split()
                 if len(words) > 1 and (words[0] == "blacklist" or (words[0] == "install" and _disables(words[2:]))):
                     found.setdefault(normal(words[1]), f"{path}:{number}")
@@ -88,7 +89,7 @@ class _Index:
             raise Unreadable(str(self._failed)) from self._failed
         try:
             for name in self._names:
-                if match := _MODULE.search(name):
+                if match := _MODULE.fullmatch(name.rpartition("/")[2]):
                     self.seen.add(normal(match[1]))
                     return True
         except Unreadable as error:
@@ -124,7 +125,7 @@ def _listed(guest: Guest, name: str) -> frozenset[str]:
     text = guest.files.text(path)
     if text is None:
         raise Unreadable(f"{path} is missing; the kernel's modules cannot be listed")
-    matches = (_MODULE.search(line.split(":")[0]) for line in text.splitlines())
+    matches = (_MODULE.fullmatch(line.split(":")[0].rpartition("/")[2]) for line in lines(text))
     return frozenset(normal(match[1]) for match in matches if match)
 
 

@@ -12,6 +12,7 @@ from vhdprep.errors import Unreadable
 from vhdprep.guest import cloudconfig
 from vhdprep.guest.formats import keyvalue
 from vhdprep.guest.formats.plain import Lines
+from vhdprep.guest.formats.textlines import lines
 from vhdprep.guest.image import once
 
 if TYPE_CHECKING:
@@ -44,10 +45,22 @@ def profiles(guest: Guest) -> tuple[Profile, ...]:
     return tuple(profile for profile in found if not profile.interface.startswith(_VIRTUAL_NAMES))
 
 
-def _ifupdown(guest: Guest, path: str = "/etc/network/interfaces", depth: int = 0) -> Iterator[Profile]:
+def _ifupdown(guest: Guest) -> Iterator[Profile]:
+    return _interfaces(guest, ["/etc/network/interfaces"], set())
+
+
+def _interfaces(guest: Guest, paths: list[str], seen: set[str]) -> Iterator[Profile]:
+    """Profiles of a file and of those it includes; each file counts once."""
+    for path in paths:
+        if path not in seen:
+            seen.add(path)
+            yield from _interfaces_file(guest, path, seen)
+
+
+def _interfaces_file(guest: Guest, path: str, seen: set[str]) -> Iterator[Profile]:
     mac_of_last = None
     pending: tuple[str, str, str] | None = None
-    for number, line in enumerate((guest.files.text(path) or "").splitlines(), 1):
+    for number, line in enumerate(lines(guest.files.text(path) or ""), 1):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
@@ -60,10 +73,9 @@ def _ifupdown(guest: Guest, path: str = "/etc/network/interfaces", depth: int = 
         if words[0] == "iface" and len(words) > 3 and words[2] == "inet":
             method = {"dhcp": "dhcp", "static": "static"}.get(words[3], "off")
             pending = f"{path}:{number}", words[1], method
-        elif words[0] in ("source", "source-directory") and len(words) > 1 and depth < 4:
+        elif words[0] in ("source", "source-directory") and len(words) > 1:
             pattern = words[1] if words[1].startswith("/") else f"/etc/network/{words[1]}"
-            for included in guest.files.glob(pattern if words[0] == "source" else f"{pattern}/*"):
-                yield from _ifupdown(guest, included, depth + 1)
+            yield from _interfaces(guest, guest.files.glob(pattern if words[0] == "source" else f"{pattern}/*"), seen)
     if pending:
         yield Profile(pending[0], "ifupdown", pending[1], pending[2], mac_of_last)
 

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import Unreadable
+from vhdprep.guest.formats.textlines import lines
 from vhdprep.guest.image import once
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _read(guest: Guest, path: str, depth: int) -> Iterator[tuple[str, str, str]]
     if depth > _MAX_DEPTH:
         raise Unreadable(f"{path}: Include is nested deeper than {_MAX_DEPTH}")
     conditional = False
-    for number, line in enumerate((guest.files.text(path) or "").splitlines(), 1):
+    for number, line in enumerate(lines(guest.files.text(path) or ""), 1):
         setting = _SETTING.match(line)
         if setting is None:
             continue

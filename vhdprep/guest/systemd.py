@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.disk.backend import FileKind
 from vhdprep.guest.formats import keyvalue
+from vhdprep.guest.formats.textlines import lines
 from vhdprep.guest.image import once
 
 if TYPE_CHECKING:
@@ -138,21 +139,25 @@ def _named_units(guest: Guest, path: str) -> list[str]:
 def _enabling_link(guest: Guest, names: set[str]) -> str | None:
     for name in sorted(names):
         for link, target in _pulls(guest).get(name, ()):
-            if target not in names and _is_reached(guest, target, frozenset(names)):
+            if target not in names and _is_reached(guest, target, names):
                 return link
     return None
 
 
-def _is_reached(guest: Guest, unit: str, seen: frozenset[str]) -> bool:
-    """Whether ``unit`` is started on the way to the default target."""
-    found = _find_unit(guest, unit)
-    if found is not None and _is_masked(guest, found[0]):
-        return False
-    if unit in _STANDARD_TARGETS or _has_generator(guest, unit):
-        return True
-    if unit in seen or len(seen) > 50:
-        return False
-    return any(_is_reached(guest, target, seen | {unit}) for _, target in _pulls(guest).get(unit, ()))
+def _is_reached(guest: Guest, unit: str, names: set[str]) -> bool:
+    """Whether ``unit`` is started on the way to the default target, not counting what ``names`` pull in."""
+    seen, waiting = {*names, unit}, [unit]
+    while waiting:
+        each = waiting.pop()
+        found = _find_unit(guest, each)
+        if found is not None and _is_masked(guest, found[0]):
+            continue
+        if each in _STANDARD_TARGETS or _has_generator(guest, each):
+            return True
+        above = {target for _, target in _pulls(guest).get(each, ())} - seen
+        seen |= above
+        waiting += sorted(above)
+    return False
 
 
 def _preset(guest: Guest, name: str) -> str | None:
@@ -164,7 +169,7 @@ def _preset(guest: Guest, name: str) -> str | None:
         for path in guest.files.glob(f"{directory}-preset/*.preset"):
             paths.setdefault(path.rpartition("/")[2], path)
     for _, path in sorted(paths.items()):
-        for number, line in enumerate((guest.files.text(path) or "").splitlines(), 1):
+        for number, line in enumerate(lines(guest.files.text(path) or ""), 1):
             words = line.split()
             if len(words) > 1 and words[0] in ("enable", "disable") and fnmatchcase(name, words[1]):
                 return f"{path}:{number}" if words[0] == "enable" else None

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 CHUNK = 256 * 1024
 MAX_UNPACKED = 512 * 1024**2
 """Bytes that one initramfs may unpack to before reading stops."""
+_STEP = 8 * 1024**2
+"""Bytes unpacked at once by a library that can stop there."""
 _HEADER = 110
 _NEWC = (b"070701", b"070702")
 _TRAILER = "TRAILER!!!"
@@ -26,7 +28,16 @@ class _Decoder(Protocol):
     eof: bool
     unused_data: bytes
 
-    def decompress(self, data: bytes) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+class _Pausing(Protocol):
+    """What bz2 and lzma can do besides: stop when enough was unpacked."""
+
+    eof: bool
+    needs_input: bool
+
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
 class _Codec(NamedTuple):
@@ -36,6 +47,8 @@ class _Codec(NamedTuple):
     errors: tuple[type[Exception], ...]
     piece: int = 4096
     """Packed bytes unpacked at once: a bomb grows a thousand times in gzip, ten thousand elsewhere; memory stays near 100 MiB."""
+    pausing: _Pausing | None = None
+    """The decoder again, if it can stop: 45 bytes of bzip2 are 45 MiB."""
 
 
 def _gzip() -> _Codec:
@@ -45,11 +58,13 @@ def _gzip() -> _Codec:
 
 def _xz() -> _Codec:
     library = importlib.import_module("lzma")
-    return _Codec(library.LZMADecompressor(memlimit=256 * 1024**2), (library.LZMAError, EOFError))
+    decoder = library.LZMADecompressor(memlimit=256 * 1024**2)
+    return _Codec(decoder, (library.LZMAError, EOFError), pausing=decoder)
 
 
 def _bzip2() -> _Codec:
-    return _Codec(importlib.import_module("bz2").BZ2Decompressor(), (OSError, EOFError, ValueError))
+    decoder = importlib.import_module("bz2").BZ2Decompressor()
+    return _Codec(decoder, (OSError, EOFError, ValueError), pausing=decoder)
 
 
 def _zstd() -> _Codec:
@@ -197,15 +212,23 @@ def _stream(source: _Source, codec: _Codec, name: str) -> Iterator[bytes]:
     for chunk in source.rest():
         for at in range(0, len(chunk), codec.piece):
             try:
-                unpacked = codec.decoder.decompress(chunk[at : at + codec.piece])
+                yield from filter(None, _unpack(codec, chunk[at : at + codec.piece]))
             except codec.errors as error:
                 raise Unreadable(f"{source.place}: the {name} stream is broken ({error})") from error
-            if unpacked:
-                yield unpacked
             if codec.decoder.eof:
                 source.push(codec.decoder.unused_data + chunk[at + codec.piece :])
                 return
     raise Unreadable(f"{source.place}: the {name} stream ends too early")
+
+
+def _unpack(codec: _Codec, piece: bytes) -> Iterator[bytes]:
+    """What ``piece`` unpacks to, a step at a time where the library can be told to stop."""
+    if codec.pausing is None:
+        yield codec.decoder.decompress(piece)
+        return
+    yield codec.pausing.decompress(piece, _STEP)
+    while not codec.pausing.eof and not codec.pausing.needs_input:
+        yield codec.pausing.decompress(b"", _STEP)
 
 
 def _lz4_blocks(source: _Source) -> Iterator[bytes]:

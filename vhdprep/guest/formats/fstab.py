@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import NamedTuple
+
+from vhdprep.guest.formats.textlines import lines
 
 _REMOTE = re.compile(r"//|[^/=]+:")
 _VIRTUAL = {"proc", "sysfs", "tmpfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "debugfs", "tracefs", "securityfs",
@@ -45,7 +48,7 @@ class FstabEntry(NamedTuple):
 def parse(text: str) -> tuple[FstabEntry, ...]:
     """Entries in the order of their lines; lines with fewer than two fields are ignored, as mount(8) does."""
     entries = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(lines(text), 1):
         fields = line.split()
         if len(fields) < 2 or fields[0].startswith("#"):
             continue
@@ -53,6 +56,8 @@ def parse(text: str) -> tuple[FstabEntry, ...]:
         if "=" in spec:
             tag, _, value = spec.partition("=")
             spec = f"{tag}={value.strip(chr(34))}"
+        if point.startswith("/"):
+            point = "/" + posixpath.normpath(point).lstrip("/")
         kind = fields[2] if len(fields) > 2 else "auto"
         options = tuple(fields[3].split(",")) if len(fields) > 3 else ("defaults",)
         entries.append(FstabEntry(number, spec, point, kind, options))

@@ -11,6 +11,8 @@ import shlex
 from functools import cmp_to_key
 from itertools import pairwise, zip_longest
 
+from vhdprep.guest.formats.textlines import lines
+
 _BLOCK = re.compile(r"\s*(menuentry|submenu)\s+(.*)\{\s*$")
 _SET = re.compile(r"\s*set\s+(\w+)=(.*)$")
 _COMMAND = re.compile(r"\s*(linux|linux16|linuxefi|initrd|initrd16|initrdefi|search)\s+(.*)$")
@@ -47,7 +49,7 @@ def parse(text: str) -> Config:
     """The entries and variables of a grub.cfg."""
     config = Config()
     stack: list[Entry | None] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(lines(text), 1):
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
             continue
@@ -92,14 +94,14 @@ def choose(config: Config, environment: dict[str, str]) -> Entry | None:
 
 def environment(text: str) -> dict[str, str]:
     """Variables of a grubenv block (1,024 bytes, ``# GRUB Environment Block``)."""
-    pairs = (line.partition("=") for line in text.splitlines() if not line.startswith("#"))
+    pairs = (line.partition("=") for line in lines(text) if not line.startswith("#"))
     return {key: value for key, equals, value in pairs if equals}
 
 
 def bls_entry(text: str, variables: dict[str, str]) -> Entry:
     """One Boot Loader Specification entry (type 1); ``$name`` in it is expanded from ``variables``."""
     found: dict[str, list[str]] = {}
-    for line in text.splitlines():
+    for line in lines(text):
         key, _, value = line.strip().partition(" ")
         found.setdefault(key, []).append(value.strip())
     options = " ".join(found.get("options", [variables.get("default_kernelopts", "")]))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import NamedTuple
 
+from vhdprep.guest.formats.textlines import lines
+
 
 class Setting(NamedTuple):
     """A value and the line it stands on."""
@@ -16,7 +18,7 @@ class Setting(NamedTuple):
 def shell(text: str) -> dict[str, Setting]:
     """Assignments of a shell-like file (os-release(5), /etc/default/*); the last one wins."""
     found: dict[str, Setting] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(lines(text), 1):
         key, equals, raw = line.strip().partition("=")
         if not equals or key.startswith("#") or not key.isidentifier():
             continue
@@ -34,7 +36,7 @@ def agent(text: str) -> dict[str, Setting]:
     Source: Azure/WALinuxAgent@a976115f ``azurelinuxagent/common/conf.py``.
     """
     found: dict[str, Setting] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(lines(text), 1):
         key, equals, raw = line.partition("=")
         if not equals or line.startswith("#"):
             continue
@@ -51,7 +53,7 @@ def ini(text: str) -> dict[str, list[Setting]]:
     found: dict[str, list[Setting]] = {}
     section = ""
     pending = ""
-    for number, raw in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+    for number, raw in enumerate(lines(text.removeprefix("\ufeff")), 1):
         line = (pending + raw).strip()
         pending = ""
         if not line or line[0] in "#;":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from vhdprep.guest.formats.textlines import lines
+
 _NO_LOGIN = {"nologin", "false", "sync", "shutdown", "halt", "true"}
 
 
@@ -34,20 +36,24 @@ class Account(NamedTuple):
         return "usable"
 
 
+_LONGEST_UID = 10
+
+
 def parse(passwd: str, shadow: str | None) -> tuple[Account, ...]:
     """Accounts in the order of passwd; lines that are no account are ignored, as getpwent(3) does."""
     hashes: dict[str, tuple[str, str]] = {}
-    for number, line in enumerate((shadow or "").splitlines(), 1):
-        name, _, rest = line.partition(":")
+    for number, line in enumerate(lines(shadow or ""), 1):
+        name, _, rest = line.lstrip().partition(":")
         if rest or line.endswith(":"):
             hashes.setdefault(name, (rest.split(":")[0], f"/etc/shadow:{number}"))
     accounts = []
-    for number, line in enumerate(passwd.splitlines(), 1):
-        fields = line.split(":")
-        if len(fields) < 7 or not fields[2].isdecimal() or line.startswith("#"):
+    for number, line in enumerate(lines(passwd), 1):
+        fields = line.lstrip().split(":")
+        uid = fields[2].strip().removeprefix("+") if len(fields) > 5 else ""
+        if not uid.isdecimal() or len(uid) > _LONGEST_UID or fields[0].startswith("#"):
             continue
         name, password = fields[0], fields[1]
         own: tuple[str | None, str] = (password if password != "x" else None, f"/etc/passwd:{number}")
         value, place = own if password != "x" else hashes.get(name, own)
-        accounts.append(Account(name, int(fields[2]), fields[5] or "/", fields[6] or "/bin/sh", value, place))
+        accounts.append(Account(name, int(uid), fields[5] or "/", fields[6] if fields[6:] and fields[6] else "/bin/sh", value, place))
     return tuple(accounts)

@@ -5,6 +5,7 @@ The only place that imports ``yaml``. libyaml does the parsing where the wheel h
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -15,6 +16,9 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAIN: Any = yaml.SafeLoader("")
 MAX_NODES = 100_000
 """Values one document may expand to; aliases count each time."""
+MAX_DEPTH = 200
+"""Collections inside each other, by brackets or by columns of indentation."""
+_BRACKETS = re.compile(r"[\[\]{}]")
 _TRUE = {"yes", "true", "on"}
 
 
@@ -70,6 +74,7 @@ def load(text: str, *, strict: bool = True) -> Any:
     Raises:
         YamlError: it is not valid YAML, has a key twice, or expands too far.
     """
+    _refuse_depth(text)
     try:
         loader = _Loader(text)
         try:
@@ -83,6 +88,18 @@ def load(text: str, *, strict: bool = True) -> Any:
         raise YamlError(mark.line + 1 if mark else 1, problem) from error
     except RecursionError as error:
         raise YamlError(1, "the document is nested too deeply") from error
+
+
+def _refuse_depth(text: str) -> None:
+    """Stop what libyaml's C code would follow until the stack is gone; brackets in quoted text count too, which no real file comes near."""
+    depth = 0
+    for bracket in _BRACKETS.finditer(text):
+        depth = depth + 1 if bracket[0] in "[{" else max(0, depth - 1)
+        if depth > MAX_DEPTH:
+            raise YamlError(text.count("\n", 0, bracket.start()) + 1, "the document is nested too deeply")
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line := line.rstrip()) - len(line.lstrip(" \t-?:")) > MAX_DEPTH:
+            raise YamlError(number, "the document is nested too deeply")
 
 
 def _scalar(node: Any) -> Any:
