@@ -222,7 +222,7 @@ def test_a_value_that_claims_too_much_is_refused_and_the_others_are_read():
     assert len(setup.value("Big")) == 100_000
 
 
-@pytest.mark.parametrize("wound", [b"xx", b"db\x01\x00", b"db\x03\x00" + b"\xff\xff\xff\x7f"])
+@pytest.mark.parametrize("wound", [b"xx", b"db\x00\x00", b"db\x01\x00", b"db\x09\x00", b"db\x04\x00" + b"\xff\xff\xff\x7f"])
 def test_segments_that_do_not_fit_their_value_are_damage(wound):
     at = SOUND.index(b"Big") - 20
     place = 4096 + 4 + struct.unpack_from("<I", SOUND, at + 8)[0]
@@ -299,6 +299,8 @@ def test_an_entry_that_was_not_written_completely_is_left_out():
     assert contents(dirty, [chained]) == contents(LATER)
     assert contents(dirty, [chained[:-8] + b"x" * 8]) == contents(NEW)
     assert contents(dirty, [chained[:-512]]) == contents(NEW)
+    head_hash = len(first) + 32
+    assert contents(dirty, [chained[:head_hash] + bytes(8) + chained[head_hash + 8 :]]) == contents(NEW)
 
 
 def test_a_log_up_to_windows_8_is_replayed():
@@ -309,6 +311,12 @@ def test_a_log_up_to_windows_8_is_replayed():
 def test_a_damaged_base_block_is_taken_from_the_log():
     for dirty, log in (hive.with_log(OLD, NEW), hive.with_old_log(OLD, NEW)):
         assert contents(dirty[:200] + b"damage" + dirty[206:], [log]) == contents(NEW)
+
+
+def test_with_a_damaged_base_block_only_the_latest_log_counts():
+    dirty, latest = hive.with_log(OLD, NEW)
+    _, stale = hive.with_log(OLD, LATER, sequence=3)
+    assert contents(dirty[:200] + b"damage" + dirty[206:], [stale, latest]) == contents(NEW)
 
 
 @pytest.mark.parametrize(

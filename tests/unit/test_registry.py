@@ -105,6 +105,8 @@ WINDOWS_11 = {**SERVER_2022, "ProductName": "Windows 10 Pro", "InstallationType"
     [
         (SERVER_2022, "Windows Server 2022 Datacenter (21H2, build 20348.2322)", "10.0.20348"),
         ({**SERVER_2022, "InstallationType": "Server Core"}, "Windows Server 2022 Datacenter (21H2, build 20348.2322)", "10.0.20348"),
+        ({**WINDOWS_11, "InstallationType": "Server", "ProductName": "Windows 10 Enterprise multi-session"},
+         "Windows 11 Enterprise multi-session (23H2, build 22631.2322)", "10.0.22631"),
         (WINDOWS_11, "Windows 11 Pro (23H2, build 22631.2322)", "10.0.22631"),
         ({**WINDOWS_11, "CurrentBuildNumber": "21999"}, "Windows 10 Pro (23H2, build 21999.2322)", "10.0.21999"),
         ({**SERVER_2022, "CurrentBuildNumber": "26100", "ProductName": "Windows Server 2025 Datacenter"},
@@ -180,7 +182,9 @@ def test_elements_are_typed_by_their_number():
 def test_an_element_that_inherits_itself_ends():
     assert store(_14000006=[LOADER, "{missing}"]).element(LOADER, "16000049") is ABSENT
     many = {rf"Objects\{{{n}}}\Elements\14000006": {"Element": [f"{{{n + 1}}}", f"{{{n + 2}}}"]} for n in range(100)}
-    assert bcd.Store(root_of(hive.write(many, version=3))).element("{0}", "16000049") is ABSENT
+    many |= {rf"Objects\{{{n}}}\Elements\16000049": {"Element": {"hex": "01"}} for n in (5, 60)}
+    found = bcd.Store(root_of(hive.write(many, version=3)))
+    assert (found.element("{0}", "16000049"), found.element("{6}", "16000049")) == (True, ABSENT)
 
 
 @pytest.mark.parametrize(

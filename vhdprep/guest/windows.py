@@ -46,7 +46,7 @@ def release(registry: Registry) -> Release:
     is_server = installation.startswith("Server") if installation else _is_server_product(registry)
     revision = _look(lambda: registry.value(_VERSION, "UBR"))
     return Release(
-        product=_product(registry, build, is_server=is_server),
+        product=_product(registry, build),
         edition=_text(registry, _VERSION, "EditionID"),
         name=next((found for each in ("DisplayVersion", "ReleaseId", "CSDVersion") if (found := _text(registry, _VERSION, each))), None),
         version=_version(registry, build),
@@ -71,10 +71,10 @@ def describe(facts: GuestFacts, registry: Registry) -> GuestFacts:
     )
 
 
-def _product(registry: Registry, build: str | None, *, is_server: bool | None) -> str | None:
+def _product(registry: Registry, build: str | None) -> str | None:
     """ProductName; Windows 11 still calls itself 10 there, so its build decides."""
     name = _text(registry, _VERSION, "ProductName")
-    if name and build and int(build) >= _FIRST_WINDOWS_11 and is_server is False:
+    if name and build and int(build) >= _FIRST_WINDOWS_11:
         return name.replace("Windows 10", "Windows 11")
     return name
 
