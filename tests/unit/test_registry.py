@@ -244,7 +244,17 @@ def test_sections_of_an_answer_file_say_whether_setup_has_used_them():
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"no xml", b"<a>", b"<a/><b/>", b"\xff\xfe<\x00", b'<!DOCTYPE a [<!ENTITY b "bbbb">]><a>&b;</a>', b"<a>" * 300_000]
+    "data",
+    [
+        b"",
+        b"no xml",
+        b"<a>",
+        b"<a/><b/>",
+        b"\xff\xfe<\x00",
+        b'<!DOCTYPE a [<!ENTITY b "bbbb">]><a>&b;</a>',
+        b"<a>" * 65 + b"</a>" * 65,
+        b"<a>" * 300_000,
+    ],
 )
 def test_an_answer_file_that_is_no_xml_is_unreadable(data):
     with pytest.raises(Unreadable, match=r"u\.xml: the answer file"):
