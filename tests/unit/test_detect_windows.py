@@ -37,7 +37,7 @@ def disk(*trees, table="gpt", types=(), active=0, fields=None, unreadable=()):
 
 
 def test_a_gen2_disk_has_a_boot_manager_on_its_esp():
-    guest = assemble(disk({"/efi/microsoft/boot/BOOTMGFW.EFI": ""}, ROOT, types=(ESP,)))
+    guest = assemble(disk({"/efi/microsoft/boot/BOOTMGFW.EFI": "MZ"}, ROOT, types=(ESP,)))
     assert guest.facts == FACTS._replace(boot="uefi", generations=(2,))
     assert (guest.root, guest.mounts, guest.fstab) == ("p2", {"/": "p2"}, ())
     assert guest.esp is not None
@@ -45,7 +45,12 @@ def test_a_gen2_disk_has_a_boot_manager_on_its_esp():
 
 
 def test_the_fallback_loader_makes_a_gen2_disk_too():
-    assert assemble(disk({"/EFI/Boot/bootx64.efi": ""}, ROOT, types=(ESP,))).facts.generations == (2,)
+    assert assemble(disk({"/EFI/Boot/bootx64.efi": "MZ"}, ROOT, types=(ESP,))).facts.generations == (2,)
+
+
+@pytest.mark.parametrize("loader", ["", {"directory": True}], ids=["empty", "a directory"])
+def test_a_loader_that_firmware_cannot_start_counts_for_nothing(loader):
+    assert assemble(disk({"/EFI/Boot/bootx64.efi": loader}, ROOT, types=(ESP,))).facts.generations == ()
 
 
 def test_a_gen1_disk_has_its_boot_manager_on_the_active_partition():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Literal
 
+from vhdprep.disk.backend import FileKind
 from vhdprep.guest.formats import keyvalue
 from vhdprep.model import GuestFacts
 
@@ -83,9 +84,15 @@ def _generations(disk: Disk, esp: Files | None) -> tuple[int, ...]:
     has_home = disk.table == "mbr" or any(volume.type_id == BIOS_BOOT for volume in disk.volumes)
     if disk.fields.get("mbr:boot_code") == "present" and has_home:
         found.append(1)
-    if esp is not None and any(esp.lstat(path) for path in FALLBACK_LOADERS):
+    if esp is not None and any(is_program(esp, path) for path in FALLBACK_LOADERS):
         found.append(2)
     return tuple(found)
+
+
+def is_program(files: Files, path: str) -> bool:
+    """Whether something is at ``path`` that firmware could start: a regular file with content."""
+    found = files.lstat(path)
+    return found is not None and found.kind is FileKind.FILE and found.size > 0
 
 
 def choose_boot(generations: tuple[int, ...]) -> Literal["bios", "uefi"] | None:

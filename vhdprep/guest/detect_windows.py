@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import Unreadable
-from vhdprep.guest.detect import FALLBACK_LOADERS, choose_boot
+from vhdprep.guest.detect import FALLBACK_LOADERS, choose_boot, is_program
 from vhdprep.guest.formats import pe
 from vhdprep.model import GuestFacts
 
@@ -50,7 +50,7 @@ def _generations(disk: Disk, esp: Files | None) -> tuple[int, ...]:
         active = [disk.files(volume) for volume in disk.volumes if volume.active and volume.read]
         if any(files.lstat(path) for files in active for path in _BIOS_LOADERS):
             found.append(1)
-    if esp is not None and any(esp.lstat(path) for path in _EFI_LOADERS):
+    if esp is not None and any(is_program(esp, path) for path in _EFI_LOADERS):
         found.append(2)
     return tuple(found)
 
