@@ -162,3 +162,18 @@ def test_the_idle_values_decide_nothing(edited, in_use):
         found = open_registry(GuestFiles(MemoryFiles(files, case_sensitive=False)))
         assert found.value(r"HKLM\SYSTEM\Setup\Status\SysprepStatus", "GeneralizationState") == 7
         assert found.value(r"HKLM\SYSTEM\Setup", "CloneTag") == ("Mon Jul 13 21:55:53 2009",)
+
+
+def test_the_same_hives_on_an_ntfs_disk_give_the_same_findings(in_use, tmp_path):
+    from fixtures import build, vhdfile
+    from vhdprep.check import check
+
+    volume = {"type": "basic", "filesystem": "ntfs", "mount": "/", "active": True}
+    build.write_disk({"table": "mbr", "size": "96 MiB", "volumes": [volume], "add": {"/bootmgr": "", **in_use}}, tmp_path / "disk.raw", tmp_path)
+    vhdfile.write(tmp_path / "disk.raw", tmp_path / "disk.vhd")
+    report = check(tmp_path / "disk.vhd", load_rules())
+    facts, found = findings(in_use)
+    ids = [rule_id for rule_id in found if rule_id.startswith("windows-")]
+    assert report.guest == facts._replace(boot=report.guest.boot, generations=report.guest.generations)
+    assert {each.rule_id: each.outcome for each in report.findings if each.rule_id in ids} == {rule_id: found[rule_id].outcome for rule_id in ids}
+    assert report.verdict == "not-ready"
