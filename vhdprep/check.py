@@ -99,17 +99,22 @@ def find_gaps(image: Image) -> tuple[str, ...]:
                 gaps.append(f"{volume.id}: {volume.reason}")
     if image.no_guest and image.no_guest not in gaps:
         gaps.append(image.no_guest)
-    if image.guest is not None and image.guest.registry is not None:
-        gaps += image.guest.registry.unread
-    if image.guest is not None and (booted := _booted_instead(image.guest)):
-        gaps.append(f"the boot loader starts what lies on {booted}, and that is not what was judged: {image.guest.root} was")
-    if image.guest is not None and image.guest.facts.os not in ("linux", "windows"):
-        gaps.append(f"no rules cover {image.guest.facts.product} ({image.guest.facts.os}); only Linux and Windows are judged")
-    if image.guest is not None and image.guest.facts.distro == "unknown":
-        gaps.append("the distribution could not be named: neither /etc/os-release nor /usr/lib/os-release gives an ID")
-    if image.guest is not None and image.guest.facts.os == "windows" and image.guest.facts.version is None:
-        gaps.append("which Windows this is could not be told: its registry was not read")
-    return tuple(gaps)
+    return (*gaps, *(_gaps_of(image.guest) if image.guest is not None else ()))
+
+
+def _gaps_of(guest: Guest) -> Iterator[str]:
+    """What was not read of the operating system, or is not what was judged."""
+    facts = guest.facts
+    if guest.registry is not None:
+        yield from guest.registry.unread
+    if booted := _booted_instead(guest):
+        yield f"the boot loader starts what lies on {booted}, and that is not what was judged: {guest.root} was"
+    if facts.os not in ("linux", "windows"):
+        yield f"no rules cover {facts.product} ({facts.os}); only Linux and Windows are judged"
+    if facts.distro == "unknown":
+        yield "the distribution could not be named: neither /etc/os-release nor /usr/lib/os-release gives an ID"
+    if facts.os == "windows" and facts.version is None:
+        yield "which Windows this is could not be told: its registry was not read"
 
 
 def _booted_instead(guest: Guest) -> str | None:

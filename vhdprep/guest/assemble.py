@@ -42,7 +42,7 @@ def assemble(disk: Disk) -> Guest:
     files = GuestFiles(root.files)
     esp = next((disk.files(volume) for volume in disk.volumes if volume.type_id in _ESP_TYPES and volume.read), None)
     if directory := detect_windows.find_directory(root.files):
-        return _windows(disk, root.volume, directory, esp)
+        return _windows(disk, root.volume, files, directory, esp)
     entries = fstab.parse(files.text("/etc/fstab") or "")
     mounts, trees = _mount(files, disk, entries, root)
     facts = detect.detect(files, disk, esp)
@@ -109,11 +109,10 @@ def _is_root(files: Files) -> bool:
     return any(stands(path) for path in _ROOT_MARKS) and any(stands(path) for path in _ROOT_BODY)
 
 
-def _windows(disk: Disk, root: Volume, directory: str, esp: Files | None) -> Guest:
+def _windows(disk: Disk, root: Volume, files: GuestFiles, directory: str, esp: Files | None) -> Guest:
     from vhdprep.guest import windows  # late: only Windows has a registry
     from vhdprep.guest.registry import open_registry
 
-    files = GuestFiles(disk.files(root))
     active = next((disk.files(volume) for volume in disk.volumes if volume.active and volume.read), None)
     registry = open_registry(files, esp, active, directory)
     facts = windows.describe(detect_windows.detect_windows(files, disk, esp, directory), registry)

@@ -13,7 +13,7 @@ from vhdprep.disk.backend import FileKind, FileStat, fold_case
 from vhdprep.errors import Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from vhdprep.disk.backend import Files
 
@@ -125,6 +125,14 @@ class GuestFiles:
             return ""
         files, inner = self._at(real)
         return files.readlink(inner)
+
+    def overlaid(self, directories: Iterable[str], pattern: str) -> dict[str, str]:
+        """Name → path of the files that match in ``directories``; one in an earlier directory hides its namesakes in later ones."""
+        found: dict[str, str] = {}
+        for directory in directories:
+            for path in self.glob(f"{directory}/{pattern}"):
+                found.setdefault(path.rpartition("/")[2], path)
+        return found
 
     def glob(self, pattern: str) -> list[str]:
         """Paths that match ``pattern``: ``*  ?  [a-z]  {a,b}`` and ``**`` for any depth.

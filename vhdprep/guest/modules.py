@@ -46,17 +46,11 @@ def installed(guest: Guest) -> frozenset[str]:
 def blocked(guest: Guest) -> dict[str, str]:
     """Module → place of the modprobe.d line, or kernel argument, that keeps it from loading."""
     found: dict[str, str] = {}
-    seen: set[str] = set()
-    for directory in _MODPROBE_DIRECTORIES:
-        for path in guest.files.glob(f"{directory}/*.conf"):
-            name = path.rpartition("/")[2]
-            if name in seen:
-                continue  # a file of the same name in an earlier directory hides this one
-            seen.add(name)
-            for number, line in enumerate(lines(guest.files.text(path) or ""), 1):
-                words = line.split("#")[0].split()
-                if len(words) > 1 and (words[0] == "blacklist" or (words[0] == "install" and _disables(words[2:]))):
-                    found.setdefault(normal(words[1]), f"{path}:{number}")
+    for path in guest.files.overlaid(_MODPROBE_DIRECTORIES, "*.conf").values():
+        for number, line in enumerate(lines(guest.files.text(path) or ""), 1):
+            words = line.split("#")[0].split()
+            if len(words) > 1 and (words[0] == "blacklist" or (words[0] == "install" and _disables(words[2:]))):
+                found.setdefault(normal(words[1]), f"{path}:{number}")
     return found
 
 

@@ -164,11 +164,8 @@ def _preset(guest: Guest, name: str) -> str | None:
     """The preset line that enables ``name``: PID 1 applies presets on a first boot, and only then."""
     if guest.files.lstat("/etc/machine-id") is not None and (guest.files.text("/etc/machine-id") or "").strip() != "uninitialized":
         return None
-    paths: dict[str, str] = {}
-    for directory in UNIT_DIRECTORIES:
-        for path in guest.files.glob(f"{directory}-preset/*.preset"):
-            paths.setdefault(path.rpartition("/")[2], path)
-    for _, path in sorted(paths.items()):
+    presets = guest.files.overlaid([f"{directory}-preset" for directory in UNIT_DIRECTORIES], "*.preset")
+    for _, path in sorted(presets.items()):
         for number, line in enumerate(lines(guest.files.text(path) or ""), 1):
             words = line.split()
             if len(words) > 1 and words[0] in ("enable", "disable") and fnmatchcase(name, words[1]):

@@ -55,5 +55,5 @@ def parse(passwd: str, shadow: str | None) -> tuple[Account, ...]:
         name, password = fields[0], fields[1]
         own: tuple[str | None, str] = (password if password != "x" else None, f"/etc/passwd:{number}")
         value, place = own if password != "x" else hashes.get(name, own)
-        accounts.append(Account(name, int(uid), fields[5] or "/", fields[6] if fields[6:] and fields[6] else "/bin/sh", value, place))
+        accounts.append(Account(name, int(uid), fields[5] or "/", "".join(fields[6:7]) or "/bin/sh", value, place))
     return tuple(accounts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from vhdprep.errors import Unreadable
+from vhdprep.errors import Unreadable, first_line
 
 
 def lznt1(data: bytes, size: int) -> bytes:
@@ -25,5 +25,5 @@ def _unpack(method: str, data: bytes, size: int) -> bytes:
     except ImportError as error:
         raise Unreadable("it is compressed, and libfwnt-python is not installed; run `vhdprep doctor`") from error
     except (OSError, RuntimeError, MemoryError, ValueError) as error:
-        raise Unreadable(f"its compressed content is damaged ({str(error).splitlines()[0][:160]})") from error
+        raise Unreadable(f"its compressed content is damaged ({first_line(error)})") from error
     return unpacked
