@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 _MIB = 1024 * 1024
 _RECORDS_STATE = {"ext2", "ext3", "ext4", "btrfs"}
 """File systems whose superblock says whether they were left clean."""
-Field = Literal["table", "size", "first_partition", "mbr:signature", "mbr:boot_code", "gpt:disk_guid", "gpt:alternate_lba", "gpt:last_lba"]
+Field = Literal[
+    "table",
+    "size",
+    "first_partition",
+    "mbr:signature",
+    "mbr:boot_code",
+    "mbr:active_boot_record",
+    "gpt:disk_guid",
+    "gpt:alternate_lba",
+    "gpt:last_lba",
+]
 Kind = Literal[
     "extended-chain", "partition-outside-disk", "partition-overlap", "gpt-header", "gpt-primary", "gpt-backup", "gpt-backup-place", "gpt-entries",
     "gpt-protective-mbr", "gpt-4096-sectors", "parent-time",
