@@ -6,38 +6,46 @@ Imports are late: describing a container must not wait for what reads guests, no
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from vhdprep import __version__
-from vhdprep.errors import Unreadable
+from vhdprep.errors import Unreadable, UsageError
 from vhdprep.model import DiskReport, Report, Target, judge
 from vhdprep.vhd.container import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from vhdprep.disk.backend import Disk
-    from vhdprep.guest.image import Guest, Image
+    from vhdprep.guest.image import Guest, Image, ImageDisk
     from vhdprep.model import GuestFacts
     from vhdprep.ruleset.rule import Rule
 
 
-def check(path: Path, rules: tuple[Rule, ...], *, target: Target = Target.GENERALIZED, backend: str = "native", tree: bool = False) -> Report:
+def check(
+    path: Path,
+    rules: tuple[Rule, ...],
+    *,
+    data: Sequence[Path] = (),
+    target: Target = Target.GENERALIZED,
+    backend: str = "native",
+    tree: bool = False,
+) -> Report:
     """Judge the image at ``path`` by ``rules``; with ``tree`` an unpacked root tree, without container and disk.
 
+    ``data``: the machine's other disks, in the order of their LUNs.
+
     Raises:
-        UsageError: the file is missing or may not be read.
+        UsageError: a file is missing, may not be read, or is named twice.
         BackendUnavailable: the backend cannot run here.
     """
     from vhdprep.ruleset.evaluate import evaluate
     from vhdprep.ruleset.load import digest
 
     clock = _Clock()
-    with open_tree(path, target=target) if tree else open_image(path, target=target, backend=backend) as image:
+    with open_tree(path, target=target) if tree else open_image(path, data=data, target=target, backend=backend) as image:
         findings = evaluate(rules, image)
         report = _report(image, path, backend, clock)
     verdict = judge(findings, report.gaps)
@@ -45,30 +53,51 @@ def check(path: Path, rules: tuple[Rule, ...], *, target: Target = Target.GENERA
     return judged._replace(seconds=clock.seconds())
 
 
-def inspect(path: Path, *, backend: str = "native", container_only: bool = False, tree: bool = False) -> Report:
+def inspect(path: Path, *, data: Sequence[Path] = (), backend: str = "native", container_only: bool = False, tree: bool = False) -> Report:
     """The same reading without rules; ``container_only`` stops before the partition table."""
     clock = _Clock()
     if container_only:
-        disk = DiskReport("os", describe(path), None, ())
-        return _plain_report(str(path), (disk,), None, (), Target.GENERALIZED, backend, clock)
-    with open_tree(path, target=Target.GENERALIZED) if tree else open_image(path, target=Target.GENERALIZED, backend=backend) as image:
+        disks = tuple(DiskReport(role, describe(each), None, ()) for role, _, each in _roles(path, data))
+        return _plain_report(str(path), disks, None, (), Target.GENERALIZED, backend, clock)
+    opened = open_tree(path, target=Target.GENERALIZED) if tree else open_image(path, data=data, target=Target.GENERALIZED, backend=backend)
+    with opened as image:
         return _report(image, path, backend, clock)
 
 
 @contextmanager
-def open_image(path: Path, *, target: Target, backend: str = "native") -> Iterator[Image]:
+def open_image(path: Path, *, target: Target, data: Sequence[Path] = (), backend: str = "native") -> Iterator[Image]:
     """Everything that rules may look at, open while the block runs."""
-    from vhdprep.disk.backend import load_backend
+    from vhdprep.disk.backend import Source, load_backend
     from vhdprep.guest.image import Image, ImageDisk
 
     reader = load_backend(backend)
-    container = describe(path)
-    with ExitStack() as stack:
-        disk, reason = _enter(stack, reader.open_disk(path, container))
-        if disk is not None and container.virtual_size is None:
-            container = container._replace(virtual_size=disk.size)
-        guest, no_guest = _find_guest(disk, reason)
-        yield Image((ImageDisk("os", container, disk, reason),), guest, no_guest, target)
+    named = _roles(path, data)
+    sources = [Source(each, describe(each), f"{name}:" if name else "") for _, name, each in named]
+    with reader.open_disks(sources) as opened:
+        disks = []
+        for (role, name, _), source, disk in zip(named, sources, opened, strict=True):
+            if isinstance(disk, Unreadable):
+                disks.append(ImageDisk(role, source.container, None, str(disk), name))
+            else:
+                size = source.container.virtual_size
+                container = source.container._replace(virtual_size=disk.size if size is None else size)
+                disks.append(ImageDisk(role, container, disk, None, name))
+        guest, no_guest = _find_guest(disks)
+        yield Image(tuple(disks), guest, no_guest, target)
+
+
+def _roles(path: Path, data: Sequence[Path]) -> list[tuple[Literal["os", "data"], str, Path]]:
+    """Role, name and file of every disk; the names of data disks count from ``data0``.
+
+    Raises:
+        UsageError: a file is named twice.
+    """
+    seen: list[Path] = []
+    for each in (path, *data):
+        if each.exists() and any(each.samefile(other) for other in seen if other.exists()):
+            raise UsageError(f"{each}: is named twice; every disk of a machine is a file of its own")
+        seen.append(each)
+    return [("os", "", path), *(("data", f"data{number}", each) for number, each in enumerate(data))]
 
 
 @contextmanager
@@ -92,7 +121,7 @@ def open_tree(root: Path, *, target: Target) -> Iterator[Image]:
 
 def find_gaps(image: Image) -> tuple[str, ...]:
     """What was not read although the verdict depends on it."""
-    gaps = [each.reason for each in image.disks if each.disk is None and each.reason]
+    gaps = [f"{each.name}: {each.reason}" if each.name else each.reason for each in image.disks if each.disk is None and each.reason]
     for each in image.disks:
         for volume in each.disk.volumes if each.disk else ():
             if volume.needed:
@@ -141,20 +170,15 @@ class _Clock:
         return time.perf_counter() - self._begin
 
 
-def _enter(stack: ExitStack, opened: AbstractContextManager[Disk]) -> tuple[Disk | None, str | None]:
-    try:
-        return stack.enter_context(opened), None
-    except Unreadable as error:
-        return None, str(error)
-
-
-def _find_guest(disk: Disk | None, reason: str | None) -> tuple[Guest | None, str | None]:
+def _find_guest(disks: Sequence[ImageDisk]) -> tuple[Guest | None, str | None]:
+    """The operating system on the first disk, or why there is none to judge."""
     from vhdprep.guest.assemble import assemble
 
-    if disk is None:
-        return None, reason
+    first, *others = disks
+    if first.disk is None:
+        return None, first.reason
     try:
-        return assemble(disk), None
+        return assemble(first.disk, [each.disk for each in others if each.disk is not None]), None
     except Unreadable as error:
         return None, str(error)
 

@@ -351,3 +351,26 @@ def test_the_help_in_the_readme_is_the_programs():
     from fixtures.docs import help_text
 
     assert help_text() in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_data_disk_is_judged_with_the_machine_it_belongs_to(image):
+    os_disk, (data,) = image("debian-12-data-disk-dynamic"), build.data_disks("debian-12-data-disk-dynamic")
+    done = run("check", os_disk, "--data", data)
+    assert done.returncode == 1
+    assert f"data disk {data}: dynamic VHD, 24 MiB, no partition table, 1 volume, all read" in " ".join(done.stdout.split())
+    assert "data0: The VHD is dynamic; Azure takes only fixed VHDs." in " ".join(done.stdout.split())
+
+
+def test_one_file_cannot_be_two_disks(image):
+    path = image("debian-12-generalized")
+    done = run("check", path, "--data", path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is named twice" in done.stderr
+
+
+def test_an_operating_system_on_a_data_disk_is_not_judged(image):
+    image("debian-12-var-on-data-disk")
+    (data,) = build.data_disks("debian-12-var-on-data-disk")
+    done = run("check", data, "--data", image("debian-12-generalized"))
+    assert done.returncode == 1  # the first disk has no partition table
+    assert "the operating system lies on data0:p3, a data disk; name its disk first" in " ".join(done.stdout.split())

@@ -13,7 +13,7 @@ from vhdprep.model import Outcome, Target, Verdict
 def test_a_fixture_gives_exactly_what_its_recipe_expects(name, rules):
     expect = build.recipes()[name]["expect"]
     target = Target(expect.get("target", "generalized"))
-    report = check(build.build(name), rules, target=target)
+    report = check(build.build(name), rules, data=build.data_disks(name), target=target)
     failed = sorted(finding.rule_id for finding in report.findings if finding.outcome is Outcome.FAIL)
     crashed = [finding.traceback for finding in report.findings if finding.traceback]
     assert crashed == []

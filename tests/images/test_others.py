@@ -51,11 +51,10 @@ def test_a_differencing_disk_names_its_missing_parent(data, tmp_path):
 
 
 def test_files_of_a_real_xfs_and_fat_are_listed(data):
-    from vhdprep.disk.native import open_disk
-    from vhdprep.vhd.container import describe
+    from tests.disks import open_disk
 
     path = data("vhdx/xfs5.vhdx")
-    with open_disk(path, describe(path)) as disk:
+    with open_disk(path) as disk:
         files = disk.files(disk.volumes[0])
         assert set(files.list("/")) == {"data", "data.1", "data.2", "data.3", "DATALOSS_WARNING_README.txt", "empty", "folder", "huge"}
         assert files.lstat("/folder").kind == "directory"

@@ -16,11 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fixtures import btrfs, build
+from tests.disks import open_disk
 from tests.unit.test_tables import Bytes
 from vhdprep.check import check
 from vhdprep.disk.backend import FileKind, FileStat
 from vhdprep.disk.memory import MemoryDisk, MemoryFiles
-from vhdprep.disk.native import NativeDisk, btrfsdata, btrfstree, lzo, open_disk
+from vhdprep.disk.native import NativeDisk, btrfsdata, btrfstree, lzo
 from vhdprep.disk.native import btrfs as reader
 from vhdprep.disk.native.btrfstree import Device
 from vhdprep.disk.native.stream import Stream
@@ -29,7 +30,6 @@ from vhdprep.guest import boot
 from vhdprep.guest.assemble import assemble
 from vhdprep.model import Subvolume, Volume, VolumeKind
 from vhdprep.vhd.blocks import FlatReader
-from vhdprep.vhd.container import describe
 
 MIB = 1024 * 1024
 TEXT = b"".join(b"line %d of a text that packs well\n" % number for number in range(20_000))
@@ -156,7 +156,7 @@ def test_any_bytes_as_lzo_end_within_the_limit(data):
 def test_a_fixture_is_read_as_dissect_reads_it(image, name):
     dissect = pytest.importorskip("dissect.btrfs")
     path = image(name)
-    with open_disk(path, describe(path)) as found:
+    with open_disk(path) as found:
         volume = found.volumes[-1]
         files = found.files(volume)
         other = dissect.Btrfs(Stream(found._reader, volume.offset, volume.size))

@@ -103,7 +103,7 @@ def test_names_with_case_are_no_windows():
 
 
 def test_two_systems_are_said():
-    with pytest.raises(Unreadable, match=r"2 operating systems are on this disk \(p1, p2\)"):
+    with pytest.raises(Unreadable, match=r"2 operating systems were found \(p1, p2\)"):
         assemble(disk(ROOT, ROOT))
     with pytest.raises(Unreadable, match="2 operating systems"):
         assemble(disk(ROOT, {"/etc/os-release": "", "/usr": {"directory": True}}))

@@ -14,16 +14,17 @@ from hypothesis import strategies as st
 
 from fixtures import build, lvm
 from fixtures.lvm import AREA, EXTENT, SECTOR, START, Logical, Segment
+from tests.disks import open_disk
 from tests.unit.test_tables import Bytes
 from vhdprep.check import check
-from vhdprep.disk.native import NativeDisk, lvmlabel, lvmtext, open_disk
+from vhdprep.disk.native import NativeDisk, join, lvmlabel, lvmtext
 from vhdprep.disk.native import lvm as reader
 from vhdprep.disk.native.stream import Stream
 from vhdprep.errors import Unreadable
 from vhdprep.guest.assemble import find_volume
 from vhdprep.model import Outcome, Volume, VolumeKind
-from vhdprep.vhd.container import describe
 
+ELSEWHERE = "if it is on another disk of the machine, name that with --data"
 ROOT = Logical("root", (Segment(0, 2, ((0, 0),)),))
 
 
@@ -107,7 +108,7 @@ def test_a_physical_volume_that_is_not_here_leaves_its_volumes_unread():
     text = lvm.metadata("vg", [4, 4], [ROOT, Logical("far", (Segment(0, 1, ((0, 2),)), Segment(1, 1, ((1, 0),))))])
     volumes, members = summary(p1=physical(text))
     where = lvm.hyphened(lvm.identity(2))
-    assert volumes == [("vg/far", 2, f"it lies partly on the physical volume {where}, which is missing from this disk"), ("vg/root", 2, None)]
+    assert volumes == [("vg/far", 2, f"it lies partly on the physical volume {where}, which is missing; {ELSEWHERE}"), ("vg/root", 2, None)]
     assert members == {"p1": ("a physical volume of the LVM2 volume group vg", False)}
 
 
@@ -126,7 +127,7 @@ def test_hidden_volumes_are_not_listed():
 def test_kinds_that_are_not_read_are_named(kind, holds_files):
     volumes, members = read(p1=physical(described(change=lambda text: text.replace('type = "striped"', f'type = "{kind}"'))))
     (volume,) = volumes
-    assert volume == ("vg/root", 2 * EXTENT, None, f"an LVM2 volume of the type {kind.partition('+')[0]}, which is not read", holds_files)
+    assert volume == ("vg/root", 2 * EXTENT, "p1", None, f"an LVM2 volume of the type {kind.partition('+')[0]}, which is not read", holds_files)
     assert members["p1"].needed is False
 
 
@@ -206,7 +207,7 @@ UNREADABLE = "its metadata cannot be read"
         (lambda disk: label_again(put(disk, SECTOR + 20, struct.pack("<I", 0xFFFFFFF0))), "its label points outside itself"),
         (lambda disk: label_again(put(disk, SECTOR + 32 + 40 + 32, struct.pack("<QQ", 1 << 60, 1 << 60))), UNREADABLE),
         (lambda disk: label_again(put(disk, SECTOR + 32 + 40 + 32, struct.pack("<QQ", AREA, 1 << 63))), UNREADABLE),
-        (lambda disk: label_again(put(disk, SECTOR + 32 + 40 + 32, bytes(16))), "the metadata of its volume group is not on this disk"),
+        (lambda disk: label_again(put(disk, SECTOR + 32 + 40 + 32, bytes(16))), "the metadata of its volume group is not here; " + ELSEWHERE),
         (lambda disk: put(disk, AREA + 10, b"?"), UNREADABLE),
         (lambda disk: area_again(put(disk, AREA + 24, struct.pack("<Q", START))), UNREADABLE),
         (lambda disk: area_again(put(disk, AREA + 40, struct.pack("<Q", 8))), UNREADABLE),
@@ -225,7 +226,7 @@ def test_a_wounded_label_or_area_is_named(wound, reason):
 def test_two_physical_volumes_of_one_identity_are_not_both_believed():
     volumes, members = summary(p1=physical(described()), p2=physical(described()))
     assert [each[0] for each in volumes] == ["vg/root"]
-    assert members["p2"] == ("an LVM2 physical volume, but another one on this disk has its identity", True)
+    assert members["p2"] == ("an LVM2 physical volume, but another one has its identity", True)
 
 
 def test_two_groups_of_one_name_or_on_one_physical_volume_are_not_both_read():
@@ -233,7 +234,7 @@ def test_two_groups_of_one_name_or_on_one_physical_volume_are_not_both_read():
     other = again.replace(lvm.hyphened(lvm.identity(1)).encode(), lvm.hyphened(lvm.identity(2)).encode())
     volumes, members = summary(p1=physical(described()), p2=physical(other, number=2))
     assert len(volumes) == 1
-    assert members["p2"] == ("a physical volume of the LVM2 volume group 'vg', but another volume group of this disk has its name", True)
+    assert members["p2"] == ("a physical volume of the LVM2 volume group 'vg', but another volume group has its name", True)
     volumes, members = summary(p1=physical(described()), p2=physical(again.replace(b"vg {", b"other {"), number=2))
     assert [each[0] for each in volumes] == ["vg/root"]
     assert members["p1"] == ("a physical volume of the LVM2 volume group 'other', but another volume group has the same physical volumes", True)
@@ -256,7 +257,9 @@ def test_a_physical_volume_that_was_cut_short_is_named():
 def test_a_volume_made_of_the_label_itself_ends():
     """Its extents begin at the physical volume's first byte: LVM inside itself, which is not followed."""
     disk = physical(described(change=lambda text: text.replace("pe_start = 2048", "pe_start = 0")))
-    whole, inner = NativeDisk(disk).volumes
+    found = NativeDisk(disk)
+    join([found])
+    whole, inner = found.volumes
     assert (whole.id, whole.needed) == ("disk", False)
     assert (inner.id, inner.filesystem, inner.reason) == (
         "vg/root",
@@ -338,7 +341,7 @@ def test_other_names_are_not_a_logical_volume(spec):
 
 
 def opened(path):
-    return open_disk(path, describe(path))
+    return open_disk(path)
 
 
 def as_pyvslvm_reads(stream):
@@ -399,9 +402,9 @@ def test_lvm_itself_finds_no_fault_with_the_fixtures_metadata(tmp_path):
     assert "CHECK:" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", ["debian-12-lvm", "debian-12-lvm-two-partitions", "debian-12-lvm-striped"])
+@pytest.mark.parametrize("name", ["debian-12-lvm", "debian-12-lvm-two-partitions", "debian-12-lvm-striped", "debian-12-lvm-two-disks"])
 def test_the_same_tree_on_logical_volumes_gives_the_same_facts_and_findings(name, rules):
-    plain, other = (check(build.build(each), rules) for each in ("debian-12-generalized", name))
+    plain, other = (check(build.build(each), rules, data=build.data_disks(each)) for each in ("debian-12-generalized", name))
     assert other.guest == plain.guest
     differing = [one.rule_id for one, two in zip(plain.findings, other.findings, strict=True) if one.outcome != two.outcome]
     assert set(differing) - {"linux-boot-root-found"} == {"linux-disk-lvm-absent"}
@@ -411,6 +414,20 @@ def test_the_same_tree_on_logical_volumes_gives_the_same_facts_and_findings(name
         "debian-vg/usr",
         "debian-vg/var-1",
     ]
+
+
+def test_a_group_whose_other_disk_is_not_named_is_not_concluded(rules):
+    report = check(build.build("debian-12-lvm-two-disks"), rules)
+    assert report.verdict == "inconclusive"
+    assert any("name that with --data" in gap for gap in report.gaps)
+
+
+def test_the_data_disk_alone_says_where_the_group_may_lie(rules):
+    (data,) = build.data_disks("debian-12-lvm-two-disks")
+    build.build("debian-12-lvm-two-disks")
+    report = check(data, rules)
+    assert report.guest is None
+    assert any("name that with --data" in gap for gap in report.gaps)
 
 
 def test_many_groups_of_much_metadata_are_read_up_to_the_limit(monkeypatch):
@@ -425,5 +442,5 @@ def test_many_groups_of_much_metadata_are_read_up_to_the_limit(monkeypatch):
     volumes, members = summary(**disks)
     assert len(volumes) == sum(not needed for _, needed in members.values()) == 6000 // len(text)
     assert {reason for reason, needed in members.values() if needed} == {
-        "an LVM2 physical volume, but the metadata on this disk is longer than 6000 bytes"
+        "an LVM2 physical volume, but the metadata of all of them is longer than 6000 bytes"
     }

@@ -159,11 +159,10 @@ def compare(volume, entry, path):
 
 
 def test_the_collection_s_volume_is_read_as_pyfsntfs_reads_it(data):
-    from vhdprep.disk.native import open_disk
-    from vhdprep.vhd.container import describe
+    from tests.disks import open_disk
 
     path = data("vhdx/ntfs-dynamic.vhdx")
-    with open_disk(path, describe(path)) as disk:
+    with open_disk(path) as disk:
         (found,) = disk.volumes
         assert (found.filesystem, found.label, found.state, found.read, found.reason) == ("ntfs", "TestVolume", "clean", True, None)
         mine, stream = disk.files(found), Stream(disk._reader, found.offset, found.size)

@@ -9,14 +9,14 @@ import subprocess
 import pytest
 
 from fixtures import filesystem
+from tests.disks import open_disk
 from tests.unit.test_tables import Bytes
 from vhdprep.check import check
-from vhdprep.disk.native import NativeDisk, open_disk, xfssuper
+from vhdprep.disk.native import NativeDisk, xfssuper
 from vhdprep.disk.native.stream import Stream
 from vhdprep.errors import Unreadable
 from vhdprep.model import Outcome, Verdict
 from vhdprep.vhd.blocks import FlatReader
-from vhdprep.vhd.container import describe
 
 TOOLS = "/usr/sbin:/sbin:/usr/bin"
 BLOCK = 4096
@@ -181,7 +181,7 @@ class Changed:
 @pytest.mark.parametrize("name", ["debian-12-xfs", "debian-12-xfs-4"])
 def test_what_mkfs_made_is_clean_until_a_record_follows(image, name):
     path = image(name)
-    with open_disk(path, describe(path)) as disk:
+    with open_disk(path) as disk:
         root = disk.volumes[-1]
         assert (root.filesystem, root.state, root.read, root.needed) == ("xfs", "clean", True, False)
         found = xfssuper.parse(Stream(disk._reader, root.offset, root.size).read_at(0, 512))
@@ -221,7 +221,7 @@ def test_xfs_logprint_sees_the_same(version, tmp_path):
 @pytest.mark.data
 def test_a_real_xfs_that_was_unmounted_is_clean(data):
     path = data("vhdx/xfs5.vhdx")
-    with open_disk(path, describe(path)) as disk:
+    with open_disk(path) as disk:
         assert [(each.filesystem, each.state, each.read) for each in disk.volumes] == [("xfs", "clean", True)]
 
 

@@ -23,6 +23,7 @@ QuietOption = Annotated[bool, typer.Option("--quiet", help="Print the verdict li
 
 def check(
     image: common.MaybeImageArgument = None,
+    data: common.DataOption = None,
     root: common.RootOption = None,
     target: AsOption = Target.GENERALIZED,
     report_format: common.FormatOption = "text",
@@ -44,14 +45,14 @@ def check(
     from vhdprep.report.text import verdict_line
     from vhdprep.ruleset.load import load_rules, select
 
-    subject = common.subject(image, root)
-    pairs = common.parse_reports(subject, reports, (report_format, output))
+    subject = common.subject(image, root, data)
+    pairs = common.parse_reports([subject, *(data or [])], reports, (report_format, output))
     if quiet and not output:
         pairs = pairs[1:]
     known = load_rules(tuple(rules or ()))
     chosen = select(known, tuple(selected or ()), tuple(ignored or ()))
     left_out = len(known) - len(chosen)
-    report = run_check(subject, chosen, target=target, backend=common.backend_name(backend), tree=root is not None)
+    report = run_check(subject, chosen, data=data or (), target=target, backend=common.backend_name(backend), tree=root is not None)
     report = report._replace(left_out=left_out)
     common.write_reports(report, pairs, verbose=verbose)
     if quiet or output:

@@ -13,6 +13,8 @@ from vhdprep.errors import UsageError
 from vhdprep.model import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vhdprep.model import Report
 
 EXIT_USAGE = 2
@@ -21,6 +23,10 @@ EXIT_CODES = {Verdict.READY: 0, Verdict.NOT_READY: 1, Verdict.INCONCLUSIVE: 3}
 ImageArgument = Annotated[Path, typer.Argument(metavar="IMAGE", help="The image file; it is only read.", show_default=False)]
 MaybeImageArgument = Annotated[Path | None, typer.Argument(metavar="[IMAGE]", help="The image file; it is only read.", show_default=False)]
 RootOption = Annotated[Path | None, typer.Option("--root", metavar="DIR", help="An unpacked root tree in the place of IMAGE.", show_default=False)]
+DataOption = Annotated[
+    list[Path] | None,
+    typer.Option("--data", metavar="DISK", help="A data disk of the same machine, by LUN; may be repeated.", show_default=False),
+]
 BackendOption = Annotated[str, typer.Option("--backend", help="Reader of the disk: auto or native.")]
 FormatOption = Annotated[str, typer.Option("--format", help="text or json.")]
 OutputOption = Annotated[Path | None, typer.Option("--output", help="Write the report to this file instead of standard output.", show_default=False)]
@@ -33,12 +39,14 @@ RulesOption = Annotated[
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show everything: all evidence, references, what passed.")]
 
 
-def subject(image: Path | None, root: Path | None) -> Path:
+def subject(image: Path | None, root: Path | None, data: list[Path] | None) -> Path:
     """The one thing to look at.
 
     Raises:
-        UsageError: neither, or both, of IMAGE and ``--root`` were given.
+        UsageError: neither, or both, of IMAGE and ``--root`` were given, or disks beside a tree.
     """
+    if root is not None and data:
+        raise UsageError("--data names disks; a tree (--root) has none")
     if (image is None) == (root is None):
         raise UsageError("name either an IMAGE or a tree with --root DIR")
     return image or root or Path()
@@ -68,11 +76,11 @@ def write_reports(report: Report, formats: list[tuple[str, Path | None]], *, ver
             raise UsageError(f"{path}: the report cannot be written ({error.strerror})") from error
 
 
-def parse_reports(image: Path, pairs: list[str] | None, main: tuple[str, Path | None]) -> list[tuple[str, Path | None]]:
+def parse_reports(images: Sequence[Path], pairs: list[str] | None, main: tuple[str, Path | None]) -> list[tuple[str, Path | None]]:
     """The main report's format and file, then every ``FORMAT=FILE`` pair.
 
     Raises:
-        UsageError: a pair has no ``=``, a format is unknown, or a file is the image itself.
+        UsageError: a pair has no ``=``, a format is unknown, or a file is one of the images.
     """
     from vhdprep.report import REPORTERS
 
@@ -85,7 +93,7 @@ def parse_reports(image: Path, pairs: list[str] | None, main: tuple[str, Path | 
     for name, path in found:
         if name not in REPORTERS:
             raise UsageError(f"there is no report format {name!r}; choose one of: {', '.join(REPORTERS)}")
-        if path is not None and path.exists() and image.is_file() and path.samefile(image):
+        if path is not None and path.exists() and any(each.is_file() and path.samefile(each) for each in images):
             raise UsageError(f"{path}: is the image; name another file for the report")
     return found
 

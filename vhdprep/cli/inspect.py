@@ -13,6 +13,7 @@ ContainerOption = Annotated[bool, typer.Option("--container-only", help="Stop be
 
 def inspect(
     image: common.MaybeImageArgument = None,
+    data: common.DataOption = None,
     root: common.RootOption = None,
     report_format: common.FormatOption = "text",
     output: common.OutputOption = None,
@@ -24,7 +25,7 @@ def inspect(
     """Show container, volumes and guest."""
     from vhdprep.check import inspect as run_inspect
 
-    subject = common.subject(image, root)
-    pairs = common.parse_reports(subject, reports, (report_format, output))
-    report = run_inspect(subject, backend=common.backend_name(backend), container_only=container_only, tree=root is not None)
+    subject = common.subject(image, root, data)
+    pairs = common.parse_reports([subject, *(data or [])], reports, (report_format, output))
+    report = run_inspect(subject, data=data or (), backend=common.backend_name(backend), container_only=container_only, tree=root is not None)
     common.write_reports(report, pairs, verbose=verbose)

@@ -9,7 +9,7 @@ import importlib
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
-from vhdprep.errors import BackendUnavailable, UsageError
+from vhdprep.errors import BackendUnavailable, Unreadable, UnsupportedFilesystem, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vhdprep.model import Container, Defect, Volume
 
 BACKENDS = {"native": "vhdprep.disk.native"}
-"""Name → module with ``open_disk``; named as text so that no backend is imported before it is asked for."""
+"""Name → module with ``open_disks``; named as text so that no backend is imported before it is asked for."""
 
 
 class FileKind(StrEnum):
@@ -97,12 +97,38 @@ class Disk(Protocol):
         ...
 
 
+class Source(NamedTuple):
+    """A disk to be opened."""
+
+    path: Path
+    container: Container
+    prefix: str = ""
+    """Stands before the ids of its partitions: ``data0:``."""
+
+
 class Backend(Protocol):
     """A module of ``BACKENDS``."""
 
-    def open_disk(self, path: Path, container: Container) -> AbstractContextManager[Disk]:
-        """Open the disk that ``container`` describes. Raises ``Unreadable`` with the reason when it cannot be."""
+    def open_disks(self, sources: Sequence[Source]) -> AbstractContextManager[Sequence[Disk | Unreadable]]:
+        """Open the disks of one image together, for volumes may span them; an ``Unreadable`` stands for one that cannot be."""
         ...
+
+
+class DiskSet:
+    """Several disks of one machine as one: the table is the first one's, the volumes are everyone's."""
+
+    def __init__(self, disks: Sequence[Disk]) -> None:
+        """``disks`` begins with the operating system's."""
+        first, *_ = disks
+        self.size, self.table, self.fields, self.defects = first.size, first.table, first.fields, first.defects
+        self.volumes: Sequence[Volume] = tuple(volume for disk in disks for volume in disk.volumes)
+        self._homes = {volume.id: disk for disk in disks for volume in disk.volumes}
+
+    def files(self, volume: Volume) -> Files:
+        """The file system of ``volume``."""
+        if volume.id not in self._homes:
+            raise UnsupportedFilesystem(f"{volume.id}: is on none of the disks")
+        return self._homes[volume.id].files(volume)
 
 
 def load_backend(name: str) -> Backend:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from vhdprep.disk.backend import DiskSet
 from vhdprep.errors import Unreadable
 from vhdprep.guest import detect, detect_windows, subvolumes
 from vhdprep.guest.files import GuestFiles
@@ -27,25 +28,28 @@ _BY_LINK = {"by-uuid": "uuid", "by-label": "label", "by-partuuid": "part_uuid", 
 _BY_TAG = {"UUID": "uuid", "LABEL": "label", "PARTUUID": "part_uuid", "PARTLABEL": "part_label"}
 
 
-def assemble(disk: Disk) -> Guest:
-    """The one operating system on ``disk``.
+def assemble(first: Disk, others: Sequence[Disk] = ()) -> Guest:
+    """The one operating system of a machine: it boots from ``first``, and may use volumes of ``others``.
 
     Raises:
-        Unreadable: there is none, more than one, or it may lie on a volume that was not read.
+        Unreadable: there is none, more than one, it is on another disk, or it may lie on a volume that was not read.
     """
+    disk: Disk = DiskSet((first, *others)) if others else first
     roots = [root for volume in disk.volumes if volume.read and (root := subvolumes.find_root(disk, volume, _is_root))]
     if len(roots) > 1:
-        raise Unreadable(f"{len(roots)} operating systems are on this disk ({', '.join(each.volume.id for each in roots)}); one was expected")
+        raise Unreadable(f"{len(roots)} operating systems were found ({', '.join(each.volume.id for each in roots)}); one was expected")
     if not roots:
         raise Unreadable(_why_no_root(disk))
     root = roots[0]
+    if root.volume.id not in {volume.id for volume in first.volumes}:
+        raise Unreadable(f"the operating system lies on {root.volume.id}, a data disk; name its disk first, the others with --data")
     files = GuestFiles(root.files)
-    esp = next((disk.files(volume) for volume in disk.volumes if volume.type_id in _ESP_TYPES and volume.read), None)
+    esp = next((disk.files(volume) for volume in first.volumes if volume.type_id in _ESP_TYPES and volume.read), None)
     if directory := detect_windows.find_directory(root.files):
-        return _windows(disk, root.volume, files, directory, esp)
+        return _windows(disk, first, root.volume, files, directory, esp)
     entries = fstab.parse(files.text("/etc/fstab") or "")
     mounts, trees = _mount(files, disk, entries, root)
-    facts = detect.detect(files, disk, esp)
+    facts = detect.detect(files, first, esp)
     return Guest(facts, files, root.volume.id, mounts, entries, tuple(disk.volumes), esp, {}, subvolumes=trees)
 
 
@@ -109,13 +113,13 @@ def _is_root(files: Files) -> bool:
     return any(stands(path) for path in _ROOT_MARKS) and any(stands(path) for path in _ROOT_BODY)
 
 
-def _windows(disk: Disk, root: Volume, files: GuestFiles, directory: str, esp: Files | None) -> Guest:
+def _windows(disk: Disk, first: Disk, root: Volume, files: GuestFiles, directory: str, esp: Files | None) -> Guest:
     from vhdprep.guest import windows  # late: only Windows has a registry
     from vhdprep.guest.registry import open_registry
 
-    active = next((disk.files(volume) for volume in disk.volumes if volume.active and volume.read), None)
+    active = next((first.files(volume) for volume in first.volumes if volume.active and volume.read), None)
     registry = open_registry(files, esp, active, directory)
-    facts = windows.describe(detect_windows.detect_windows(files, disk, esp, directory), registry)
+    facts = windows.describe(detect_windows.detect_windows(files, first, esp, directory), registry)
     return Guest(facts, files, root.id, {"/": root.id}, (), tuple(disk.volumes), esp, {}, registry)
 
 

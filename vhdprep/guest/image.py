@@ -61,6 +61,8 @@ class ImageDisk(NamedTuple):
     """None = the container could not be opened."""
     reason: str | None = None
     """Why not."""
+    name: str = ""
+    """``data0``, ``data1`` … by LUN; empty for the operating system's."""
 
 
 class Image(NamedTuple):

@@ -26,7 +26,7 @@ Kind = Literal[
 ]  # fmt: skip
 
 
-@probe(returns="the field: number of bytes, word or text")
+@probe(returns="the field: number of bytes, word or text", each_disk=True)
 def vhd_field(image: Image, *, field: Field) -> Observation:
     """One field of the container.
 
@@ -61,7 +61,7 @@ def vhd_field(image: Image, *, field: Field) -> Observation:
     return Observation(value, where)
 
 
-@probe(returns="a list of places, one for each defect")
+@probe(returns="a list of places, one for each defect", each_disk=True)
 def vhd_defects(image: Image, *, kinds: tuple[Kind, ...]) -> Observation:
     """What is wrong with the container's own structures.
 

@@ -54,7 +54,7 @@ def disk_field(image: Image, *, field: Field) -> Observation:
     return Observation(value, f"disk:{field}" if ":" not in field else field)
 
 
-@probe(returns="a list of places, one for each defect")
+@probe(returns="a list of places, one for each defect", each_disk=True)
 def disk_defects(image: Image, *, kinds: tuple[Kind, ...]) -> Observation:
     """What is wrong with the partition table.
 

@@ -28,13 +28,15 @@ class ParameterInfo(NamedTuple):
 class Probe:
     """A way of looking at an image."""
 
-    def __init__(self, look: Callable[..., Observation], returns: str, *, exact: bool) -> None:
+    def __init__(self, look: Callable[..., Observation], returns: str, *, exact: bool, each_disk: bool) -> None:
         """Keep what the decorator was told."""
         self.look = look
         self.returns = returns
         """What a rule can compare with, in words."""
         self.exact = exact
         """False = it guesses; such a probe may warn, never block."""
+        self.each_disk = each_disk
+        """It looks at a disk as a file or a table: rules of such probes alone are asked of every disk of the machine."""
 
     @property
     def name(self) -> str:
@@ -61,11 +63,11 @@ class Probe:
         return self.look(image, **params)
 
 
-def probe(*, returns: str, exact: bool = True) -> Callable[[Callable[..., Observation]], Probe]:
+def probe(*, returns: str, exact: bool = True, each_disk: bool = False) -> Callable[[Callable[..., Observation]], Probe]:
     """Declare a function a probe; it takes the image and keyword-only parameters."""
 
     def declare(look: Callable[..., Observation]) -> Probe:
-        return Probe(look, returns, exact=exact)
+        return Probe(look, returns, exact=exact, each_disk=each_disk)
 
     return declare
 

@@ -82,7 +82,8 @@ def _head(report: Report, page: _Page) -> Iterator[str]:
     if report.guest:
         yield from page.paragraph(words.guest(report.guest, on_disk=bool(report.disks)), "  ")
     for each in report.disks:
-        yield from page.paragraph(", ".join(part for part in (words.container(each.container), words.disk(each)) if part), "  ")
+        label = f"data disk {words.safe(each.container.path)}: " if each.role == "data" else ""
+        yield from page.paragraph(label + ", ".join(part for part in (words.container(each.container), words.disk(each)) if part), "  ")
         for defect in each.container.defects if report.verdict is None else ():
             yield from page.paragraph(words.safe(defect.message), "  ", "defect: ")
     for gap in report.gaps:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vhdprep.guest.image import Image
     from vhdprep.ruleset.rule import Rule
 
+_WORST = (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE)
 SHOWN = 1
 """Items of a list that a message names; the observations name them all."""
 _URL_SECRET = re.compile(r"(\w+://[^/\s:@]*:)[^/\s@]+@")
@@ -38,7 +39,29 @@ class _Result(NamedTuple):
 
 def evaluate(rules: Iterable[Rule], image: Image) -> tuple[Finding, ...]:
     """A finding for every rule, in their order."""
-    return tuple(judge_rule(rule, image) for rule in rules)
+    if len(image.disks) < 2:
+        return tuple(judge_rule(rule, image) for rule in rules)
+    return tuple(_judge_disks(rule, image) if _asks_each_disk(rule.check) else judge_rule(rule, image) for rule in rules)
+
+
+def _judge_disks(rule: Rule, image: Image) -> Finding:
+    """The worst of what a rule about disks concludes about each of them; all that came to it are its evidence."""
+    found = [(each.name, judge_rule(rule, image._replace(disks=(each,)))) for each in image.disks]
+    worst = min((finding.outcome for _, finding in found), key=_WORST.index)
+    chosen = [(name, finding) for name, finding in found if finding.outcome is worst]
+    seen = tuple(each._replace(where=f"{name}:{each.where}" if name else each.where) for name, finding in chosen for each in finding.observations)
+    messages = (f"{name}: {finding.message}" if name and worst is Outcome.FAIL else finding.message for name, finding in chosen)
+    return chosen[0][1]._replace(observations=seen, message=" ".join(dict.fromkeys(messages)))
+
+
+def _asks_each_disk(check: Check) -> bool:
+    match check:
+        case Leaf():
+            return check.probe.each_disk
+        case Not(inner):
+            return _asks_each_disk(inner)
+        case AnyOf(checks) | AllOf(checks):
+            return all(_asks_each_disk(each) for each in checks)
 
 
 def judge_rule(rule: Rule, image: Image) -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vhdprep.disk.native import gpt, mbr, superblock
@@ -15,12 +15,12 @@ from vhdprep.vhd.blocks import DynamicReader, FlatReader
 from vhdprep.vhd.container import open_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
-    from vhdprep.disk.backend import Files
-    from vhdprep.disk.native.lvm import LogicalVolume
+    from vhdprep.disk.backend import Disk, Files, Source
+    from vhdprep.disk.native.lvm import LogicalVolume, Member
     from vhdprep.disk.native.partition import Partition
     from vhdprep.model import Container
     from vhdprep.vhd.blocks import Reader
@@ -67,17 +67,16 @@ _STALE = {
 class NativeDisk:
     """A disk opened in process."""
 
-    def __init__(self, reader: Reader) -> None:
-        """Read the table and recognise every volume."""
-        self._reader = reader
+    def __init__(self, reader: Reader, prefix: str = "") -> None:
+        """Read the table and recognise every partition; ``prefix`` stands before the ids of partitions."""
+        self._reader, self._prefix = reader, prefix
         self.size = reader.size
         table = _read_table(reader)
         self.table = table.kind if table else None
         self.fields = table.fields if table else {}
         self.defects: Sequence[Defect] = (*getattr(reader, "defects", ()), *(table.defects if table else ()))
         self._files: dict[str, Files] = {}
-        found = [self._partition(each) for each in table.partitions] if table else self._whole_disk()
-        self.volumes: Sequence[Volume] = self._with_logical_volumes(found)
+        self.volumes: Sequence[Volume] = [self._partition(each) for each in table.partitions] if table else self._whole_disk()
 
     def files(self, volume: Volume) -> Files:
         """The file system of ``volume``."""
@@ -89,11 +88,12 @@ class NativeDisk:
         """A disk without a table is one file system, something unknown, or empty."""
         stream = Stream(self._reader, 0, self.size)
         found = superblock.recognise(stream)
-        return [] if found is superblock.BLANK else [self._open(Volume("disk", VolumeKind.WHOLE_DISK, self.size, 0, None, None), stream, found)]
+        volume = Volume(f"{self._prefix}disk", VolumeKind.WHOLE_DISK, self.size, 0, None, None)
+        return [] if found is superblock.BLANK else [self._open(volume, stream, found)]
 
     def _partition(self, each: Partition) -> Volume:
         volume = Volume(
-            id=f"p{each.number}",
+            id=f"{self._prefix}p{each.number}",
             kind=VolumeKind.PARTITION,
             size=each.size,
             offset=each.offset,
@@ -110,16 +110,15 @@ class NativeDisk:
             return volume._replace(reason="it lies outside the disk", needed=True)
         return self._open(volume, stream, found)
 
-    def _with_logical_volumes(self, found: list[Volume]) -> tuple[Volume, ...]:
-        """``found``, then the logical volumes on its LVM2 physical volumes."""
-        members = {each.id: Stream(self._reader, each.offset or 0, each.size) for each in found if each.filesystem == "LVM2_member"}
-        if not members:
-            return tuple(found)
-        from vhdprep.disk.native import lvm  # late: most disks have none
+    def physical_volumes(self) -> dict[str, Stream]:
+        """The LVM2 physical volumes of this disk, by id."""
+        return {each.id: Stream(self._reader, each.offset or 0, each.size) for each in self.volumes if each.filesystem == "LVM2_member"}
 
-        logical, roles = lvm.read(members)
-        plain = [each._replace(reason=roles[each.id].reason, needed=roles[each.id].needed) if each.id in roles else each for each in found]
-        return (*plain, *(self._logical(each) for each in logical))
+    def add_logical(self, logical: Sequence[LogicalVolume], roles: Mapping[str, Member]) -> None:
+        """Append the logical volumes that are at home here, and say what each physical volume is."""
+        mine = {each.id for each in self.volumes}
+        plain = [each._replace(reason=roles[each.id].reason, needed=roles[each.id].needed) if each.id in roles else each for each in self.volumes]
+        self.volumes = (*plain, *(self._logical(each) for each in logical if each.home in mine))
 
     def _logical(self, each: LogicalVolume) -> Volume:
         volume = Volume(each.id, VolumeKind.LOGICAL_VOLUME, each.size, None, None, None)
@@ -150,20 +149,39 @@ class NativeDisk:
 
 
 @contextmanager
-def open_disk(path: Path, container: Container) -> Iterator[NativeDisk]:
-    """Open the disk in the file ``path``.
+def open_disks(sources: Sequence[Source]) -> Iterator[Sequence[Disk | Unreadable]]:
+    """Open the disks of one image. An ``Unreadable`` stands for one that nothing here reads, or too little of which is left.
 
     Raises:
-        Unreadable: nothing here reads this container, or too little of it is left.
-        UsageError: the file vanished or may not be read.
+        UsageError: a file vanished or may not be read.
     """
-    with open_image(path) as handle:
-        reader = _open_reader(path, handle, container)
-        try:
-            yield NativeDisk(reader)
-        finally:
-            if close := getattr(reader, "close", None):
-                close()
+    with ExitStack() as stack:
+        disks = [_open_one(stack, each) for each in sources]
+        join([each for each in disks if isinstance(each, NativeDisk)])
+        yield disks
+
+
+def join(disks: Sequence[NativeDisk]) -> None:
+    """Add the logical volumes, which may lie on several disks."""
+    members = {name: stream for disk in disks for name, stream in disk.physical_volumes().items()}
+    if not members:
+        return
+    from vhdprep.disk.native import lvm  # late: most images have none
+
+    logical, roles = lvm.read(members)
+    for disk in disks:
+        disk.add_logical(logical, roles)
+
+
+def _open_one(stack: ExitStack, source: Source) -> NativeDisk | Unreadable:
+    handle = stack.enter_context(open_image(source.path))
+    try:
+        reader = _open_reader(source.path, handle, source.container)
+        if close := getattr(reader, "close", None):
+            stack.callback(close)
+        return NativeDisk(reader, source.prefix)
+    except Unreadable as error:
+        return error
 
 
 def _open_reader(path: Path, handle: BinaryIO, container: Container) -> Reader:

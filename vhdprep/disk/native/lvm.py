@@ -1,4 +1,4 @@
-"""LVM2: the logical volumes on the physical volumes of one disk.
+"""LVM2: the logical volumes on the physical volumes of an image's disks.
 
 Read here, because pyvslvm fails on more than one physical volume; on one the tests compare the two. Linear and
 striped volumes are read; every other kind is named. Source: LVM2 ``lib/format_text/import_vsn1.c``,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SECTOR = 512
 MAX_METADATA_TOTAL = 2 * 1024 * 1024
-"""Metadata texts that are kept and taken apart for one disk, in bytes, equal copies counted once."""
+"""Metadata texts that are kept and taken apart for one image, in bytes, equal copies counted once."""
 MAX_LOGICAL_VOLUMES = 512
 """Most logical volumes of one group."""
 MAX_SEGMENTS = 20_000
@@ -31,6 +31,7 @@ MAX_SEGMENTS = 20_000
 MAX_STRIPES = 128
 """Most areas of one segment; LVM2's own limit."""
 
+_ELSEWHERE = "if it is on another disk of the machine, name that with --data"
 _STRIPED = ("striped", "linear")
 _POOLS = ("thin-pool", "cache-pool", "vdo-pool")
 _NAME = re.compile(r"[a-zA-Z0-9+_.][a-zA-Z0-9+_.-]{0,127}")
@@ -43,6 +44,8 @@ class LogicalVolume(NamedTuple):
     id: str
     """``group/volume``"""
     size: int
+    home: str
+    """The first physical volume of its group that is here."""
     reader: MappedReader | None
     reason: str | None = None
     holds_files: bool = True
@@ -61,7 +64,7 @@ class _Physical(NamedTuple):
     """A physical volume as its group's metadata describes it."""
 
     stream: Stream | None
-    """None = not on this disk."""
+    """None = not here."""
     name: str
     start: int
     """Byte of its first extent."""
@@ -70,6 +73,7 @@ class _Physical(NamedTuple):
 
 class _Group(NamedTuple):
     name: str
+    home: str
     extent: int
     """Bytes of an extent."""
     physical: dict[str, _Physical]
@@ -82,7 +86,7 @@ def read(streams: Mapping[str, Stream]) -> tuple[list[LogicalVolume], dict[str, 
 
 
 class _Groups:
-    """The volume groups of a disk."""
+    """The volume groups of an image."""
 
     def __init__(self, streams: Mapping[str, Stream]) -> None:
         self.volumes: list[LogicalVolume] = []
@@ -103,7 +107,7 @@ class _Groups:
         """Keep the copies of metadata on a physical volume; gives what it is as long as no group claims it."""
         label = lvmlabel.read_label(stream)
         if label.uuid in self._by_uuid:
-            raise Unreadable("another one on this disk has its identity")
+            raise Unreadable("another one has its identity")
         self._by_uuid[label.uuid] = (name, stream)
         blank = 0
         for text in lvmlabel.read_metadata(stream, label):
@@ -112,10 +116,10 @@ class _Groups:
                 self._texts.setdefault(text, []).append(name)
             if sum(map(len, self._texts)) > MAX_METADATA_TOTAL:
                 del self._texts[text]
-                raise Unreadable(f"the metadata on this disk is longer than {MAX_METADATA_TOTAL} bytes")
+                raise Unreadable(f"the metadata of all of them is longer than {MAX_METADATA_TOTAL} bytes")
         if blank and not any(name in holders for holders in self._texts.values()):
             return Member("an LVM2 physical volume that belongs to no volume group", needed=False)
-        why = "its metadata cannot be read" if label.areas else "the metadata of its volume group is not on this disk"
+        why = "its metadata cannot be read" if label.areas else f"the metadata of its volume group is not here; {_ELSEWHERE}"
         return Member(f"an LVM2 physical volume, but {why}", needed=True)
 
     def _newest(self) -> list[tuple[dict[str, Section], list[str]]]:
@@ -143,10 +147,10 @@ class _Groups:
         here = [member for uuid, (member, _) in self._by_uuid.items() if uuid in uuids]
         try:
             if name in self._names or not _NAME.fullmatch(name):
-                raise Unreadable("another volume group of this disk has its name" if name in self._names else "that is no name for one")
+                raise Unreadable("another volume group has its name" if name in self._names else "that is no name for one")
             if self._claimed.intersection(here):
                 raise Unreadable("another volume group has the same physical volumes")
-            group = _Group(name, lvmtext.number(section, "extent_size") * SECTOR, _physical(section, self._by_uuid))
+            group = _Group(name, (here or holders)[0], lvmtext.number(section, "extent_size") * SECTOR, _physical(section, self._by_uuid))
             self.volumes += _volumes(group, section)
         except Unreadable as error:
             reason = f"a physical volume of the LVM2 volume group {name[:40]!r}, but {error}"
@@ -239,7 +243,7 @@ def _areas(segment: Section) -> list[tuple[str, int]]:
 
 def _volume(group: _Group, name: str, segments: list[Section]) -> LogicalVolume:
     """The volume with its reader, or with the reason why there is none."""
-    volume = LogicalVolume(f"{group.name}/{name}", sum(lvmtext.number(each, "extent_count") for each in segments) * group.extent, None)
+    volume = LogicalVolume(f"{group.name}/{name}", sum(lvmtext.number(each, "extent_count") for each in segments) * group.extent, group.home, None)
     kinds = sorted({_kind(each) for each in segments} - set(_STRIPED))
     if kinds:
         reason = f"an LVM2 volume of the type {', '.join(kinds)}, which is not read"
@@ -264,7 +268,7 @@ def _piece(group: _Group, segment: Section) -> Piece:
         if physical is None:
             raise Unreadable(f"it lies on another logical volume ({name}), which is not read")
         if physical.stream is None:
-            raise Unreadable(f"it lies partly on the physical volume {physical.name}, which is missing from this disk")
+            raise Unreadable(f"it lies partly on the physical volume {physical.name}, which is missing; {_ELSEWHERE}")
         offset = physical.start + first * group.extent
         if offset + each > physical.stream.get_size():
             raise Unreadable(f"it reaches past the end of {physical.name}")
