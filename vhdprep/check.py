@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from vhdprep import __version__
+from vhdprep.disk.recorder import NOTHING
 from vhdprep.errors import Unreadable, UsageError
 from vhdprep.model import DiskReport, Report, Target, judge
 from vhdprep.vhd.container import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from vhdprep.guest.image import Guest, Image, ImageDisk
@@ -32,10 +33,11 @@ def check(
     target: Target = Target.GENERALIZED,
     backend: str = "native",
     tree: bool = False,
+    avoid: Mapping[str, str] = NOTHING,
 ) -> Report:
     """Judge the image at ``path`` by ``rules``; with ``tree`` an unpacked root tree, without container and disk.
 
-    ``data``: the machine's other disks, in the order of their LUNs.
+    ``data``: the machine's other disks, in the order of their LUNs. ``avoid``: volumes that crashed their reader, and why (see ``isolate``).
 
     Raises:
         UsageError: a file is missing, may not be read, or is named twice.
@@ -45,7 +47,7 @@ def check(
     from vhdprep.ruleset.load import digest
 
     clock = _Clock()
-    with open_tree(path, target=target) if tree else open_image(path, data=data, target=target, backend=backend) as image:
+    with open_tree(path, target=target) if tree else open_image(path, data=data, target=target, backend=backend, avoid=avoid) as image:
         findings = evaluate(rules, image)
         report = _report(image, path, backend, clock)
     verdict = judge(findings, report.gaps)
@@ -53,19 +55,31 @@ def check(
     return judged._replace(seconds=clock.seconds())
 
 
-def inspect(path: Path, *, data: Sequence[Path] = (), backend: str = "native", container_only: bool = False, tree: bool = False) -> Report:
+def inspect(
+    path: Path,
+    *,
+    data: Sequence[Path] = (),
+    backend: str = "native",
+    container_only: bool = False,
+    tree: bool = False,
+    avoid: Mapping[str, str] = NOTHING,
+) -> Report:
     """The same reading without rules; ``container_only`` stops before the partition table."""
     clock = _Clock()
     if container_only:
         disks = tuple(DiskReport(role, describe(each), None, ()) for role, _, each in _roles(path, data))
         return _plain_report(str(path), disks, None, (), Target.GENERALIZED, backend, clock)
-    opened = open_tree(path, target=Target.GENERALIZED) if tree else open_image(path, data=data, target=Target.GENERALIZED, backend=backend)
+    opened = (
+        open_tree(path, target=Target.GENERALIZED) if tree else open_image(path, data=data, target=Target.GENERALIZED, backend=backend, avoid=avoid)
+    )
     with opened as image:
         return _report(image, path, backend, clock)
 
 
 @contextmanager
-def open_image(path: Path, *, target: Target, data: Sequence[Path] = (), backend: str = "native") -> Iterator[Image]:
+def open_image(
+    path: Path, *, target: Target, data: Sequence[Path] = (), backend: str = "native", avoid: Mapping[str, str] = NOTHING
+) -> Iterator[Image]:
     """Everything that rules may look at, open while the block runs."""
     from vhdprep.disk.backend import Source, load_backend
     from vhdprep.guest.image import Image, ImageDisk
@@ -73,7 +87,7 @@ def open_image(path: Path, *, target: Target, data: Sequence[Path] = (), backend
     reader = load_backend(backend)
     named = _roles(path, data)
     sources = [Source(each, describe(each), f"{name}:" if name else "") for _, name, each in named]
-    with reader.open_disks(sources) as opened:
+    with reader.open_disks(sources, avoid) as opened:
         disks = []
         for (role, name, _), source, disk in zip(named, sources, opened, strict=True):
             if isinstance(disk, Unreadable):

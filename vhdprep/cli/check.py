@@ -9,6 +9,7 @@ import typer
 
 from vhdprep.cli import common
 from vhdprep.errors import UsageError
+from vhdprep.isolate import shield
 from vhdprep.model import Target
 
 AsOption = Annotated[Target, typer.Option("--as", help="What the image is to become.")]
@@ -41,6 +42,7 @@ def check(
     Exit code: 0 ready, 1 not ready, 2 nothing was judged, 3 inconclusive.
     """
     gc.disable()  # one short run: collecting costs more than it frees
+    avoid = shield()  # before anything large is in memory
     from vhdprep.check import check as run_check
     from vhdprep.report.text import verdict_line
     from vhdprep.ruleset.load import load_rules, select
@@ -52,7 +54,7 @@ def check(
     known = load_rules(tuple(rules or ()))
     chosen = select(known, tuple(selected or ()), tuple(ignored or ()))
     left_out = len(known) - len(chosen)
-    report = run_check(subject, chosen, data=data or (), target=target, backend=common.backend_name(backend), tree=root is not None)
+    report = run_check(subject, chosen, data=data or (), target=target, backend=common.backend_name(backend), tree=root is not None, avoid=avoid)
     report = report._replace(left_out=left_out)
     common.write_reports(report, pairs, verbose=verbose)
     if quiet or output:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 from vhdprep.errors import BackendUnavailable, Unreadable, UnsupportedFilesystem, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -109,8 +109,11 @@ class Source(NamedTuple):
 class Backend(Protocol):
     """A module of ``BACKENDS``."""
 
-    def open_disks(self, sources: Sequence[Source]) -> AbstractContextManager[Sequence[Disk | Unreadable]]:
-        """Open the disks of one image together, for volumes may span them; an ``Unreadable`` stands for one that cannot be."""
+    def open_disks(self, sources: Sequence[Source], avoid: Mapping[str, str]) -> AbstractContextManager[Sequence[Disk | Unreadable]]:
+        """Open the disks of one image together, for volumes may span them; an ``Unreadable`` stands for one that cannot be.
+
+        ``avoid``: volume id (or ``recorder.CONTAINER``) → why it is not to be read.
+        """
         ...
 
 

@@ -6,9 +6,11 @@ import importlib
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from vhdprep.disk import recorder
 from vhdprep.disk.native import gpt, mbr, superblock
 from vhdprep.disk.native.partition import SECTOR, Table
 from vhdprep.disk.native.stream import Stream
+from vhdprep.disk.recorder import NOTHING
 from vhdprep.errors import Unreadable, UnsupportedFilesystem, first_line
 from vhdprep.model import Defect, DiskType, Volume, VolumeKind
 from vhdprep.vhd.blocks import DynamicReader, FlatReader
@@ -67,9 +69,9 @@ _STALE = {
 class NativeDisk:
     """A disk opened in process."""
 
-    def __init__(self, reader: Reader, prefix: str = "") -> None:
-        """Read the table and recognise every partition; ``prefix`` stands before the ids of partitions."""
-        self._reader, self._prefix = reader, prefix
+    def __init__(self, reader: Reader, prefix: str = "", avoid: Mapping[str, str] = NOTHING) -> None:
+        """Read the table and recognise every partition; ``prefix`` stands before the ids of partitions, ``avoid`` holds volumes not to be read."""
+        self._reader, self._prefix, self._avoid = reader, prefix, avoid
         self.size = reader.size
         table = _read_table(reader)
         self.table = table.kind if table else None
@@ -137,7 +139,11 @@ class NativeDisk:
             unknown = "its content is not recognised" if found.filesystem is None else f"{found.filesystem} is not read by this backend"
             reasons = (_REASONS.get(found.filesystem or "", unknown), found.detail)
             return volume._replace(reason="; ".join(filter(None, reasons)), needed=True)
+        if volume.id in self._avoid:
+            return volume._replace(reason=self._avoid[volume.id], needed=True)
         module: Any = importlib.import_module(f"{__name__}.{READERS[found.filesystem]}")
+        stream.name = volume.id
+        recorder.note(volume.id)
         try:
             files = module.open_files(stream)
         except (OSError, RuntimeError, MemoryError, Unreadable) as error:
@@ -149,14 +155,14 @@ class NativeDisk:
 
 
 @contextmanager
-def open_disks(sources: Sequence[Source]) -> Iterator[Sequence[Disk | Unreadable]]:
+def open_disks(sources: Sequence[Source], avoid: Mapping[str, str] = NOTHING) -> Iterator[Sequence[Disk | Unreadable]]:
     """Open the disks of one image. An ``Unreadable`` stands for one that nothing here reads, or too little of which is left.
 
     Raises:
         UsageError: a file vanished or may not be read.
     """
     with ExitStack() as stack:
-        disks = [_open_one(stack, each) for each in sources]
+        disks = [_open_one(stack, each, avoid) for each in sources]
         join([each for each in disks if isinstance(each, NativeDisk)])
         yield disks
 
@@ -173,13 +179,16 @@ def join(disks: Sequence[NativeDisk]) -> None:
         disk.add_logical(logical, roles)
 
 
-def _open_one(stack: ExitStack, source: Source) -> NativeDisk | Unreadable:
+def _open_one(stack: ExitStack, source: Source, avoid: Mapping[str, str]) -> NativeDisk | Unreadable:
     handle = stack.enter_context(open_image(source.path))
     try:
+        if recorder.CONTAINER in avoid:
+            raise Unreadable(f"{source.path.name} is not read: {avoid[recorder.CONTAINER]}")
+        recorder.note(recorder.CONTAINER)
         reader = _open_reader(source.path, handle, source.container)
         if close := getattr(reader, "close", None):
             stack.callback(close)
-        return NativeDisk(reader, source.prefix)
+        return NativeDisk(reader, source.prefix, avoid)
     except Unreadable as error:
         return error
 

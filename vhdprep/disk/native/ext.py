@@ -16,4 +16,4 @@ def open_files(stream: Stream) -> LibyalFiles:
     """The file system in ``stream``; library errors pass."""
     volume = pyfsext.volume()
     volume.open_file_object(stream)
-    return LibyalFiles(volume, "ext")
+    return LibyalFiles(volume, "ext", stream.name)

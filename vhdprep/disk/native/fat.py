@@ -24,10 +24,10 @@ class FatFiles(LibyalFiles):
 
     case_sensitive = False
 
-    def __init__(self, volume: Any, name: str) -> None:
+    def __init__(self, volume: Any, name: str, volume_id: str) -> None:
         """Start with nothing folded."""
         self._folded: dict[str, dict[str, Any]] = {}
-        super().__init__(volume, name)
+        super().__init__(volume, name, volume_id)
 
     def _stat(self, entry: Any) -> FileStat:
         is_directory = entry is self._entries["/"] or entry.file_attribute_flags & _DIRECTORY
@@ -55,7 +55,7 @@ def open_files(stream: Stream) -> LibyalFiles:
     taken = _BITS.get(volume.file_system_format)
     if taken != bits:
         raise Unreadable(f"it is FAT{bits}, which the library takes for FAT{taken}")
-    return FatFiles(volume, "FAT")
+    return FatFiles(volume, "FAT", stream.name)
 
 
 def _fat_bits(boot: bytes) -> int:

@@ -23,6 +23,8 @@ class Stream:
         self._size = max(0, min(size, reader.size - offset))
         self._at = 0
         self._blocks: dict[int, bytes] = {}
+        self.name = ""
+        """The volume's id, once it has one."""
 
     def read(self, size: int | None = None) -> bytes:
         """Bytes from the current position on."""

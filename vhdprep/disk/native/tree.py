@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from vhdprep.disk import recorder
 from vhdprep.disk.backend import FileKind, FileStat
 from vhdprep.errors import Unreadable, first_line
 
@@ -27,13 +28,13 @@ class LibyalFiles:
 
     case_sensitive = True
 
-    def __init__(self, volume: Any, name: str) -> None:
+    def __init__(self, volume: Any, name: str, volume_id: str) -> None:
         """``name`` is the file system's name for messages; the root directory is read at once.
 
         Raises:
             Unreadable: the root directory cannot be read.
         """
-        self._volume, self._name = volume, name
+        self._volume, self._name, self._id = volume, name, volume_id
         self._entries: dict[str, Any] = {}
         self._names: dict[str, dict[str, Any]] = {}
         self._entries["/"] = self._try("/", volume.get_root_directory)
@@ -114,7 +115,8 @@ class LibyalFiles:
             return f"\ufffd{number} (a name that is no UTF-8)"
 
     def _try(self, path: str, action: Callable[[], _T]) -> _T:
-        """Translate the library's errors at the door."""
+        """Translate the library's errors at the door, and leave word of where a crash would happen."""
+        recorder.note(self._id)
         try:
             return action()
         except (OSError, RuntimeError, MemoryError, ValueError, TypeError) as error:

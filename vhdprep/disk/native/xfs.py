@@ -22,4 +22,4 @@ def open_files(stream: Stream) -> LibyalFiles:
     xfssuper.validate(xfssuper.parse(stream.read_at(0, 512)), stream.get_size())
     volume = pyfsxfs.volume()
     volume.open_file_object(stream)
-    return LibyalFiles(volume, "XFS")
+    return LibyalFiles(volume, "XFS", stream.name)

@@ -1,0 +1,88 @@
+"""A library in C that dies over one volume loses that volume, not the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DIE = "import os, sys, vhdprep.cli, vhdprep.disk.native.{module} as reader\nhonest = reader.{name}\n{deadly}\nreader.{name} = deadly\nvhdprep.cli.main()"
+ON_OPENING_EXT = "def deadly(stream):\n    if stream.name in {names}: os.kill(os.getpid(), {signal})\n    return honest(stream)"
+ON_READING = "def deadly(self, path):\n    if self._id == 'p3' and path == '/etc/fstab': os.kill(os.getpid(), 11)\n    return honest(self, path)"
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork; nothing is isolated here")
+
+
+def program(module, name, deadly, *arguments):
+    code = DIE.format(module=module, name=name, deadly=deadly)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def run(*arguments):
+    process = program(*arguments)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def gaps(out):
+    return json.loads(out)["gaps"]
+
+
+def test_a_crash_on_opening_a_volume_leaves_that_volume_unread(image):
+    code, out, err = run(
+        "ext", "open_files", ON_OPENING_EXT.format(names=["p3"], signal=11), "check", image("debian-12-generalized"), "--format", "json"
+    )
+    assert (code, err) == (3, "")
+    assert gaps(out)[0] == "p3: the library that reads it crashed (SIGSEGV): its structures are damaged, or made to harm"
+    report = json.loads(out)
+    assert [(each["id"], each["read"]) for each in report["disks"][0]["volumes"]] == [("p1", False), ("p2", True), ("p3", False)]
+    assert {each["outcome"] for each in report["findings"] if each["rule_id"].startswith("vhd-type-")} == {"pass"}
+
+
+def test_a_crash_on_reading_a_file_is_blamed_on_its_volume(image):
+    code, out, _ = run("tree", "LibyalFiles.lstat", ON_READING, "inspect", image("debian-12-generalized"), "--format", "json")
+    assert code == 0
+    assert gaps(out)[0].startswith("p3: the library that reads it crashed (SIGSEGV)")
+
+
+def test_every_volume_may_crash_in_its_turn(image):
+    deadly = ON_OPENING_EXT.format(names=["p3", "p4", "p5", "p6", "p7"], signal=6)
+    code, out, _ = run("ext", "open_files", deadly, "check", image("debian-12-split"), "--format", "json")
+    assert code == 3
+    assert [gap.partition(":")[0] for gap in gaps(out)[:5]] == ["p3", "p4", "p5", "p6", "p7"]
+
+
+def test_a_reader_without_end_is_stopped_and_the_disk_left_alone(image):
+    deadly = ON_OPENING_EXT.format(names=["p3"], signal=int(signal.SIGXCPU))
+    code, out, _ = run("ext", "open_files", deadly, "check", image("debian-12-generalized"), "--format", "json")
+    assert code == 3
+    assert gaps(out)[0] == "debian-12-generalized.vhd is not read: reading it took more than 120 seconds of processor time"
+
+
+def test_who_ends_the_program_ends_it(image):
+    forever = "def deadly(stream):\n    print('reading', file=sys.stderr, flush=True)\n    import time\n    time.sleep(50)"
+    for wish in (signal.SIGTERM, signal.SIGINT):
+        process = program("ext", "open_files", forever, "check", image("debian-12-generalized"))
+        assert process.stderr.readline() == "reading\n"
+        begin = time.monotonic()
+        process.send_signal(wish)
+        out, _ = process.communicate(timeout=20)
+        assert (out, time.monotonic() - begin < 10) == ("", True)
+        assert process.returncode in (-wish, 128 + wish)
+
+
+def test_a_child_has_no_more_memory_than_it_may():
+    code = "import resource\nfrom vhdprep.isolate import MAX_MEMORY, shield\nshield()\nassert resource.getrlimit(resource.RLIMIT_AS)[0] <= MAX_MEMORY\nbytearray(MAX_MEMORY)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    assert done.returncode == 1
+    assert done.stderr.endswith("MemoryError\n")

@@ -1,0 +1,99 @@
+"""Go on in a child process, so that a crash inside a library in C loses one volume and not the report.
+
+The parent only waits. A child that a signal ends is replaced by one that leaves alone what the dead one was reading;
+what it could not read is a gap, so the verdict is never ready. Costs one ``fork``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from vhdprep.disk import recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_SECONDS = 120
+"""Processor time of one run; reading an image of any size takes a few seconds."""
+MAX_MEMORY = 3 * 1024**3
+"""Address space of one run, in bytes."""
+MAX_TRIES = 8
+"""Children that may die before the disk is left alone altogether."""
+
+_OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if os.name == "posix" else ()
+"""Somebody wants the program to end; no library did that."""
+
+
+def shield() -> Mapping[str, str]:
+    """Return in a child process: volume → why it must not be read, for those that an earlier child died of.
+
+    The calling process never returns from here; it ends as the last child does. Where there is no ``fork`` (Windows),
+    nothing is shielded and the answer is empty.
+    """
+    if not hasattr(os, "fork"):
+        return {}
+    recorder.share()
+    avoid: dict[str, str] = {}
+    for _ in range(MAX_TRIES):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        recorder.note("")
+        child = os.fork()
+        if not child:
+            _limit()
+            return avoid
+        code = _wait(child)
+        if code >= 0:
+            _end(code)
+        place, why = _blame(-code)
+        if place in avoid:
+            place = recorder.CONTAINER
+        avoid[place] = why
+    avoid[recorder.CONTAINER] = "reading it crashed again and again"
+    return avoid
+
+
+def _wait(child: int) -> int:
+    """The child's exit code, or the negated number of the signal that ended it; a wish to end is handed on."""
+    before = {each: signal.signal(each, lambda number, _: os.kill(child, number)) for each in _OURS}
+    try:
+        _, status = os.waitpid(child, 0)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _end(code: int) -> NoReturn:
+    """Leave as the child did, without a second clean-up of what it cleaned up."""
+    os._exit(code)
+
+
+def _blame(number: int) -> tuple[str, str]:
+    """What the dead child was reading, and why it died, in words."""
+    if number in _OURS:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    if number == signal.SIGXCPU:
+        return recorder.CONTAINER, f"reading it took more than {MAX_SECONDS} seconds of processor time"
+    if number == signal.SIGKILL:
+        return recorder.CONTAINER, "the system killed the program while it was read, most likely for want of memory"
+    name = signal.Signals(number).name
+    place = recorder.last() or recorder.CONTAINER
+    return place, f"the library that reads it crashed ({name}): its structures are damaged, or made to harm"
+
+
+def _limit() -> None:
+    """Bound the child; a host that does not know a limit goes without it."""
+    import resource
+
+    for kind, most in ((resource.RLIMIT_CPU, MAX_SECONDS), (resource.RLIMIT_AS, MAX_MEMORY)):
+        soft, hard = resource.getrlimit(kind)
+        lower = [most, *(each for each in (soft, hard) if each != resource.RLIM_INFINITY)]
+        try:
+            resource.setrlimit(kind, (min(lower), hard))
+        except (ValueError, OSError):  # macOS refuses to bound address space
+            continue
