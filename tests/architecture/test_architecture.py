@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODULES = sorted((ROOT / "vhdprep").rglob("*.py"))
-POSIX_ONLY_MODULES = {"fcntl", "grp", "mmap", "posix", "pty", "pwd", "resource", "select", "termios", "tty", "syslog"}
+POSIX_ONLY_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "select", "termios", "tty", "syslog"}
 POSIX_ONLY_CALLS = {"fork", "geteuid", "getuid", "mkfifo", "pread", "preadv", "sysconf", "sendfile", "posix_fadvise", "uname", "SEEK_DATA", "SEEK_HOLE",
                     "SIGALRM", "setitimer", "alarm"}  # fmt: skip
 
@@ -23,9 +23,9 @@ def test_no_file_is_longer_than_300_lines(path):
     assert path.read_text(encoding="utf-8").count("\n") <= 300
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name != "isolate.py"], ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_nothing_is_posix_only(path):
-    """Reading works unchanged on Linux, macOS and Windows."""
+    """Reading works unchanged on Linux, macOS and Windows; ``isolate`` does more where there is fork."""
     for node in parsed(path):
         if isinstance(node, ast.Import):
             assert not {name.name.split(".")[0] for name in node.names} & POSIX_ONLY_MODULES

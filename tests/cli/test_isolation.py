@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from vhdprep import isolate
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 DIE = "import os, sys, vhdprep.cli, vhdprep.disk.native.{module} as reader\nhonest = reader.{name}\n{deadly}\nreader.{name} = deadly\nvhdprep.cli.main()"
 ON_OPENING_EXT = "def deadly(stream):\n    if stream.name in {names}: os.kill(os.getpid(), {signal})\n    return honest(stream)"
@@ -79,6 +81,11 @@ def test_who_ends_the_program_ends_it(image):
         out, _ = process.communicate(timeout=20)
         assert (out, time.monotonic() - begin < 10) == ("", True)
         assert process.returncode in (-wish, 128 + wish)
+
+
+def test_without_fork_nothing_is_shielded(monkeypatch):
+    monkeypatch.delattr(os, "fork")
+    assert isolate.shield() == {}
 
 
 def test_a_child_has_no_more_memory_than_it_may():
