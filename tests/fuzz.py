@@ -1,0 +1,162 @@
+"""Break valid structures at random, right checksums and all, until the time is up: nothing but ``Unreadable`` may come.
+
+python -m tests.fuzz [SECONDS] [--target NAME --seed N]    one input again, as a failure names it
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import struct
+import sys
+import time
+import traceback
+from typing import NamedTuple
+
+from fixtures import btrfs, hive, lvm
+from tests.unit import test_btrfs, test_fuzz, test_lvm, test_ntfs_damage
+from tests.unit.hives import PLACE
+from tests.unit.ntfs import Memory
+from vhdprep.disk.native import NativeDisk
+
+SLOWEST = 5
+"""Seconds that one input may take."""
+_NUMBERS = (0, 1, 2, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 2**63 - 1, 2**64 - 1)
+
+
+class Target(NamedTuple):
+    """Something that is parsed."""
+
+    sound: bytes
+    spans: tuple[tuple[int, int], ...]
+    """Where the wounds go: begin and end."""
+    mend: object
+    """Makes checksums right again, so that the wound is reached."""
+    read: object
+    """Look at everything."""
+
+
+def _read_hive(data):
+    test_fuzz.read_all({PLACE: bytes(data)})
+
+
+def _mend_hive(data):
+    data[:4096] = hive._base(bytes(data[:4096]), 7, 7)
+
+
+def _read_btrfs(data):
+    found = NativeDisk(test_btrfs.disk(data))
+    for volume in found.volumes:
+        if volume.read:
+            test_btrfs.walk(found.files(volume), "", 0)
+
+
+def _mend_btrfs(data):
+    for at, size in ((0x10000, 4096), *((at, btrfs.NODE) for at in range(btrfs.START, btrfs.START + 14 * btrfs.NODE, btrfs.NODE))):
+        if data[at : at + size] != test_btrfs.SOUND[at : at + size]:
+            struct.pack_into("<I", data, at, btrfs.crc32c(bytes(data[at + 32 : at + size])) ^ 0xFFFFFFFF)
+
+
+def _read_lvm(data):
+    volumes, _ = test_lvm.read(p1=test_lvm.physical(bytes(data)))
+    for each in volumes:
+        assert each.reader is None or len(each.reader.read_at(0, 4096)) <= 4096
+
+
+def _read_label(data):
+    disk = test_lvm.physical(test_lvm.described())
+    disk.data[: len(data)] = data
+    volumes, _ = test_lvm.read(p1=disk)
+    for each in volumes:
+        assert each.reader is None or len(each.reader.read_at(0, 4096)) <= 4096
+
+
+def _mend_label(data):
+    data[lvm.SECTOR + 16 : lvm.SECTOR + 20] = struct.pack("<I", lvm.checksum(bytes(data[lvm.SECTOR + 20 : 2 * lvm.SECTOR])))
+    data[lvm.AREA : lvm.AREA + 4] = struct.pack("<I", lvm.checksum(bytes(data[lvm.AREA + 4 : lvm.AREA + lvm.SECTOR])))
+
+
+def _read_ntfs(data):
+    whole = NativeDisk(Memory(data))
+    for volume in whole.volumes:
+        if volume.read:
+            test_ntfs_damage.walk(whole.files(volume), "", 0)
+
+
+def _leave(data):
+    """Nothing to mend."""
+
+
+LABEL = lvm.head(lvm.identity(1), lvm.START + 4 * lvm.EXTENT, test_lvm.described())[: lvm.AREA + 4096]
+NTFS = bytes(test_ntfs_damage.SOUND)
+TARGETS = {
+    "hive": Target(test_fuzz.HIVE, ((0, len(test_fuzz.HIVE)),), _mend_hive, _read_hive),
+    "lvm-metadata": Target(test_lvm.described(), ((0, len(test_lvm.described())),), _leave, _read_lvm),
+    "lvm-label": Target(LABEL, ((lvm.SECTOR, 2 * lvm.SECTOR), (lvm.AREA, lvm.AREA + 64)), _mend_label, _read_label),
+    "btrfs": Target(bytes(test_btrfs.SOUND), ((0x10000, 0x10400), (btrfs.START, btrfs.START + 14 * btrfs.NODE)), _mend_btrfs, _read_btrfs),
+    "ntfs": Target(NTFS, ((0, 512), (test_ntfs_damage.FIRST * 1024, test_ntfs_damage.LAST * 1024)), _leave, _read_ntfs),
+}
+
+
+def wounded(target, seed):
+    """The sound bytes with a few wounds; the same for the same seed."""
+    dice = random.Random(seed)
+    data = bytearray(target.sound)
+    for _ in range(dice.randint(1, 8)):
+        begin, end = dice.choice(target.spans)
+        at = dice.randrange(begin, max(begin + 1, end - 16))
+        kind = dice.randrange(4)
+        if kind == 0:
+            bits = dice.randbytes(dice.randint(1, 12))
+        elif kind == 1:
+            at -= at % 4
+            bits = struct.pack("<Q", dice.choice(_NUMBERS))[: dice.choice((1, 2, 4, 8))]
+        elif kind == 2:
+            bits = bytes([data[at] ^ 1 << dice.randrange(8)])
+        else:
+            other = dice.randrange(begin, max(begin + 1, end - 64))
+            bits = bytes(data[other : other + dice.randint(1, 64)])
+        bits = bits[: len(data) - at]
+        data[at : at + len(bits)] = bits
+    if dice.random() < 0.9:
+        target.mend(data)
+    return data
+
+
+def run(name, seed):
+    """One input; gives what went wrong, or None."""
+    target = TARGETS[name]
+    data = wounded(target, seed)
+    begin = time.process_time()
+    try:
+        target.read(data)
+    except Exception:  # noqa: BLE001 - whatever comes is what is looked for
+        return traceback.format_exc()
+    spent = time.process_time() - begin
+    return f"took {spent:.1f} s" if spent > SLOWEST else None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("seconds", type=float, nargs="?", default=60)
+    parser.add_argument("--target", choices=TARGETS)
+    parser.add_argument("--seed", type=int)
+    given = parser.parse_args()
+    if given.seed is not None:
+        sys.exit(run(given.target, given.seed))
+    names = [given.target] if given.target else list(TARGETS)
+    seed, ends = random.SystemRandom().randrange(2**32), time.monotonic() + given.seconds
+    counts, broken = dict.fromkeys(names, 0), 0
+    while time.monotonic() < ends and broken < 10:
+        for name in names:
+            counts[name] += 1
+            if wrong := run(name, seed):
+                broken += 1
+                print(f"python -m tests.fuzz --target {name} --seed {seed}\n{wrong}")
+        seed += 1
+    print(f"fuzzed {given.seconds:.0f} s: " + ", ".join(f"{count} {name}" for name, count in counts.items()) + f"; {broken} broke")
+    sys.exit(1 if broken else 0)
+
+
+if __name__ == "__main__":
+    main()
