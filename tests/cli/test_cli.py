@@ -129,32 +129,6 @@ def test_an_image_without_write_permission_is_fine(image, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "word"),
-    [("missing.vhd", "there is no such file"), ("folder", "is a directory"), ("pipe", "is a device or pipe")],
-)
-def test_what_is_no_file_exits_2_with_one_line(tmp_path, name, word):
-    path = tmp_path / name
-    if name == "folder":
-        path.mkdir()
-    if name == "pipe":
-        os.mkfifo(path)
-    done = run("check", path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.count("\n") == 1
-    assert word in done.stderr
-    assert str(path) in done.stderr
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_exits_2(image, tmp_path):
-    path = copy_of(image("debian-12-generalized"), tmp_path / "a.vhd", lambda data: data)
-    path.chmod(0)
-    done = run("check", path)
-    assert done.returncode == 2
-    assert "may not be read" in done.stderr
-
-
-@pytest.mark.parametrize(
     ("arguments", "word"),
     [
         (["--select", "no-such-rule"], "no rule is called"),
