@@ -361,6 +361,12 @@ def a_bzip2_initramfs_that_unpacks_to_a_gigabyte(place):
     return guest(place, {"/boot/initrd.img-6.1.0-25-cloud-amd64": {"hex": packed.hex()}})
 
 
+@case("ready", "linux-human-accounts-removed")
+def ninety_thousand_people(place):
+    people = "".join(f"u{number}:x:{1000 + number % 50000}:100::/home/u{number}:/bin/sh\n" for number in range(90_000))
+    return guest(place, {"/etc/passwd": build.tree("debian-12")["/etc/passwd"] + people})
+
+
 @case("inconclusive", "no rules cover")
 def a_linux_that_calls_itself_freebsd(place):
     return guest(place, edit={"/usr/lib/os-release": {"ID=debian": "ID=freebsd"}})

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     _T = TypeVar("_T")
 
-MAX_NAMES = 500_000
+MAX_NAMES = 100_000
 """Largest directory that is listed."""
 
 

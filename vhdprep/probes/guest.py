@@ -36,7 +36,7 @@ def accounts(image: Image, *, having: Literal["usable-password", "empty-password
     name: only this account. besides: not this account. Password hashes are never shown.
     """
     guest = image.need_guest()
-    people = reading.humans(guest) if having == "human" else ()
+    people = frozenset(reading.humans(guest)) if having == "human" else frozenset()
     found = []
     for account in reading.accounts(guest):
         if (name not in ("*", account.name)) or account.name == besides:

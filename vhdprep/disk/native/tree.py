@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 KINDS = {0x8000: FileKind.FILE, 0x4000: FileKind.DIRECTORY, 0xA000: FileKind.LINK}
 """Upper bits of a POSIX mode → kind."""
-MAX_NAMES = 500_000
-"""Largest directory that is listed."""
+MAX_NAMES = 100_000
+"""Largest directory that is listed; that many names take libfsext 4 s and 140 MiB."""
 MAX_DEPTH = 256
 """Deepest path that is followed."""
 
