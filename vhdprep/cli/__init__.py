@@ -53,7 +53,7 @@ def main() -> None:
     try:
         typer.main.get_command(app)()  # app() itself would put typer's exception hook in the place of ours
     except VhdprepError as error:
-        typer.echo(f"vhdprep: {safe(str(error))}", err=True)
+        typer.echo("vhdprep: " + "\n".join(safe(line) for line in str(error).split("\n")), err=True)
         sys.exit(EXIT_USAGE)
     except BrokenPipeError:
         sys.stderr.close()
