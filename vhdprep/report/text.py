@@ -204,7 +204,7 @@ def _summary(report: Report, page: _Page) -> Iterator[str]:
         for command in planned.commands:
             yield f"  {command}"  # not wrapped: it is to be copied
         if report.guest and len(report.guest.generations) > 1:
-            yield from page.paragraph("It boots as both generations; with V1 in both places it becomes a Generation 1 image.", "")
+            yield from page.paragraph("It boots as both generations; with V1 in the place of V2 it becomes a Generation 1 image.", "")
 
 
 def _volumes(report: Report, page: _Page) -> Iterator[str]:
