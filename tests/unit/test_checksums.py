@@ -145,6 +145,14 @@ def test_a_sound_file_system_is_read_as_it_was_written(kind, make, tree):
     assert found == written(tree)
 
 
+def test_content_that_lies_in_inodes_is_a_gap(make):
+    """libfsext reads 60 bytes of it and drops the rest of names, links and files."""
+    path = make("ext4", "-O", "inline_data")
+    with path.open("rb") as file:
+        (volume,) = NativeDisk(FlatReader(file, path.stat().st_size)).volumes
+    assert (volume.read, volume.needed, "inline_data" in volume.reason) == (True, True, True)
+
+
 # One wound
 
 

@@ -20,9 +20,14 @@ if TYPE_CHECKING:
 
 _HEAD = 0x11000
 _EXT4_METADATA_CSUM = 0x400
-_EXT_RECOVER, _EXT_JOURNAL_DEV, _EXT_ENCRYPT = 0x4, 0x8, 0x10000
+_EXT_RECOVER, _EXT_JOURNAL_DEV = 0x4, 0x8
 _EXT4_INCOMPAT = 0x40 | 0x80 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x20000
 _EXT4_RO_COMPAT = 0x8 | 0x10 | 0x20 | 0x40 | 0x100 | 0x200 | 0x400 | 0x1000 | 0x2000
+_EXT_CAVEATS = {
+    0x10000: "some of its directories may be encrypted",
+    0x8000: "what lies in its inodes (inline_data) is not read beyond 60 bytes",
+}
+"""Feature → what libfsext reads wrong without a word."""
 
 
 class Superblock(NamedTuple):
@@ -75,7 +80,7 @@ def _ext(head: bytes) -> Superblock | None:
     clean = "errors" if state & 2 else "unclean" if incompat & _EXT_RECOVER or not state & 1 else "clean"
     free = struct.unpack_from("<I", block, 0x0C)[0] + ((struct.unpack_from("<I", block, 0x158)[0] << 32) if incompat & 0x80 else 0)
     size = 1024 << min(struct.unpack_from("<I", block, 0x18)[0], 6)
-    caveat = _ext_damage(block) or ("some of its directories may be encrypted" if incompat & _EXT_ENCRYPT else None)
+    caveat = _ext_damage(block) or next((text for feature, text in _EXT_CAVEATS.items() if incompat & feature), None)
     return Superblock(name, str(uuid.UUID(bytes=block[0x68:0x78])), _text(block[0x78:0x88]), free * size, clean, caveat)
 
 
