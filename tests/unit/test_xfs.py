@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,10 +13,12 @@ from fixtures import btrfs, filesystem
 from tests.disks import open_disk
 from tests.unit.test_tables import Bytes
 from vhdprep.check import check
+from vhdprep.disk.memory import MemoryDisk
 from vhdprep.disk.native import NativeDisk, xfssuper
 from vhdprep.disk.native.stream import Stream
 from vhdprep.errors import Unreadable
-from vhdprep.model import Outcome, Verdict
+from vhdprep.model import Outcome, Verdict, Volume, VolumeKind
+from vhdprep.probes.disk import volumes
 from vhdprep.vhd.blocks import FlatReader
 
 TOOLS = "/usr/sbin:/sbin:/usr/bin"
@@ -166,6 +169,14 @@ def test_a_repair_that_did_not_finish_is_an_error():
     disk.data[216:220] = b"\0\0\0\x10"
     disk.seal()
     assert state(disk) == "errors"
+
+
+@pytest.mark.parametrize("kind", ["ext2", "ext3", "ext4", "xfs", "btrfs", "ntfs"])
+def test_a_state_that_is_not_known_is_not_clean(kind):
+    volume = Volume("p1", VolumeKind.PARTITION, 1 << 30, 0, None, kind, read=True)
+    image = SimpleNamespace(need_disk=lambda: MemoryDisk(1 << 30, "gpt", [volume], {}, {}), guest=None)
+    with pytest.raises(Unreadable, match="p1: whether it was left clean is not known"):
+        volumes(image, having="unclean")
 
 
 def test_the_smallest_volume_that_says_xfs_is_refused():
