@@ -9,7 +9,7 @@ _PARTS = (
     ("pyfsext", "libfsext-python", "ext2, ext3 and ext4"),
     ("pyfsxfs", "libfsxfs-python", "XFS"),
     ("pyfsfat", "libfsfat-python", "FAT, so the EFI system partition"),
-    ("google_crc32c", "google-crc32c", "ext4, XFS and btrfs, whose checksums it computes"),
+    ("google_crc32c", "google-crc32c", "VHDX, ext4, XFS, btrfs and UFS, whose checksums it computes"),
     ("pyfwnt", "libfwnt-python", "compressed files on NTFS"),
     ("zlib_ng", "zlib-ng", "initramfs packed with gzip"),
     ("zstandard", "zstandard", "initramfs and btrfs packed with Zstandard"),

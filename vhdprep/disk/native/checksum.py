@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
-
 from vhdprep.errors import Unreadable
-
-with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # without its C part it is right but slow; `doctor` says so
-    import google_crc32c
+from vhdprep.vhd import crc32c as finished
 
 _ONES = 0xFFFFFFFF
 
 
 def crc32c(data: bytes, crc: int = _ONES) -> int:
     """``crc`` taken on over ``data`` and not inverted at the end, as Linux's ``crc32c()`` gives it and ext4 keeps it."""
-    extended: int = google_crc32c.extend(crc ^ _ONES, data)
-    return extended ^ _ONES
+    return finished.crc32c(data, crc ^ _ONES) ^ _ONES
 
 
 def damaged(what: str, tool: str) -> Unreadable:
