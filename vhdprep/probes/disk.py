@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vhdprep.model import Volume
 
 _MIB = 1024 * 1024
-_RECORDS_STATE = {"ext2", "ext3", "ext4", "btrfs"}
+_RECORDS_STATE = {"ext2", "ext3", "ext4", "btrfs", "ufs"}
 """File systems whose superblock says whether they were left clean."""
 Field = Literal[
     "table",
