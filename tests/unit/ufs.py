@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import tempfile
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 from fixtures import filesystem
@@ -57,12 +57,17 @@ class Volume(Memory):
             struct.pack_into(shape, self.data, at, *value)
         return struct.unpack_from(shape, self.data, at)[0]
 
+    @property
+    def pointers(self):
+        """Byte of the first block of pointers of /large."""
+        return self.block("/large", 12)
+
     def block(self, path, number=0):
         """Byte of a direct block of ``path``."""
         return self.pointer(path, number) * self.super.fragment
 
 
-@cache
+@lru_cache(maxsize=2)
 def made(size=16 * MIB, **options):
     """The bytes that makefs makes of ``TREE``."""
     with tempfile.TemporaryDirectory() as place:

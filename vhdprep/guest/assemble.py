@@ -157,7 +157,7 @@ def _mount(files: GuestFiles, disk: Disk, entries: Sequence[fstab.FstabEntry], r
     """
     mounts, trees = {"/": root.volume.id}, {"/": root.subvolume.path}
     first = {entry.point: entry for entry in reversed(entries)}  # of two entries systemd takes the first
-    for entry in sorted(first.values(), key=lambda each: each.point.count("/")):
+    for entry in sorted(first.values(), key=lambda each: (each.is_bind, each.point.count("/"))):
         if entry.point == "/" or not entry.point.startswith("/") or entry.is_swap or "noauto" in entry.options:
             continue
         if entry.is_bind:

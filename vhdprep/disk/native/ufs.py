@@ -62,6 +62,7 @@ class UfsFiles:
         self._numbers: dict[str, int | None] = {"/": ROOT}
         self._inodes: dict[int, _Inode] = {}
         self._names: dict[str, dict[str, int]] = {}
+        self._homes: dict[int, str] = {}
         self._pointers: dict[int, tuple[int, ...]] = {}
         if self._inode("/", ROOT).mode & 0xF000 != 0x4000:
             raise Unreadable("its root is no directory")
@@ -124,6 +125,8 @@ class UfsFiles:
             found = self._find(path)
             names: dict[str, int] = {}
             if found is not None and found.mode & 0xF000 == 0x4000:
+                if self._homes.setdefault(found.number, path) != path:
+                    raise Unreadable(f"{path}: is the same directory as {self._homes[found.number]}; they may run in a circle")
                 for name, number in self._entries(path, found):
                     names[name] = number
                     if len(names) > MAX_NAMES:

@@ -13,7 +13,7 @@ ELSEWHERE = "."
 
 _WORD = r"""(?:[^\s;&|<>()'"\\#`]|(?<=\S)\#|\\.|"(?:[^"\\]|\\.)*"|'[^']*'|`[^`]*`)"""
 _STATEMENT = re.compile(
-    rf"""[ \t]*(?:(?P<key>[A-Za-z_]\w*)=(?P<value>{_WORD}*)|(?P<word>{_WORD}+)|(?P<other>\#[^\n]*|[\s;&|<>()'"\\`]))""",
+    rf"""(?:[ \t]|\\\n)*(?:(?P<key>[A-Za-z_]\w*)=(?P<value>{_WORD}*)|(?P<word>{_WORD}+)|(?P<other>\#[^\n]*|[\s;&|<>()'"\\`]))""",
     re.DOTALL,
 )
 _OPENS, _CLOSES = {"if", "case", "for", "while", "until", "{"}, {"fi", "esac", "done", "}"}
