@@ -9,9 +9,9 @@ import pytest
 from tests.unit.ufs import LARGE, MIB, TREE, described, opened, volume
 from vhdprep.disk.backend import FileKind, FileStat
 from vhdprep.disk.native import ufs, ufssuper
-from vhdprep.disk.native.crc32c import crc32c
 from vhdprep.disk.native.stream import Stream
 from vhdprep.errors import Unreadable
+from vhdprep.vhd.crc32c import crc32c
 
 VERSIONS = [(1, "le"), (1, "be"), (2, "le"), (2, "be")]
 BOTH = pytest.mark.parametrize(("version", "endian"), VERSIONS, ids=[f"UFS{version} {endian}" for version, endian in VERSIONS])
@@ -168,7 +168,7 @@ def test_the_superblocks_checksum_is_checked_where_there_is_one(right):
     disk.field(1308, "I", 1)
     disk.field(1312, "i", 0x200)
     data = bytes(disk.data[8192 : 8192 + ufssuper.SIZE])
-    disk.field(1304, "I", crc32c(data[:1304] + bytes(4) + data[1308:]) ^ (0 if right else 1))
+    disk.field(1304, "I", crc32c(data[:1304] + bytes(4) + data[1308:]) ^ (0xFFFFFFFF if right else 1))
     found = described(disk)
     assert found.read is right
     assert right or "its superblock is damaged: the checksum is" in found.reason

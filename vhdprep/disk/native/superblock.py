@@ -11,7 +11,6 @@ import uuid
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from vhdprep.disk.native.crc32c import crc32c
 from vhdprep.errors import Unreadable
 
 if TYPE_CHECKING:
@@ -26,6 +25,15 @@ _EXT4_INCOMPAT = 0x40 | 0x80 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000 | 0x1000
 _GEOM = b"GEOM::"
 _NOT_UNMOUNTED = "it was not unmounted: until fsck has run it may contradict itself, and the newest changes may be missing"
 _EXT4_RO_COMPAT = 0x8 | 0x10 | 0x20 | 0x40 | 0x100 | 0x200 | 0x400 | 0x1000 | 0x2000
+
+
+def _crc_row(value: int) -> int:
+    for _ in range(8):
+        value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    return value
+
+
+_CRC32C = tuple(_crc_row(value) for value in range(256))
 
 
 class Superblock(NamedTuple):
@@ -88,13 +96,21 @@ def _ext(head: bytes) -> Superblock | None:
 def _ext_damage(block: bytes) -> str | None:
     """Why Linux would refuse the superblock (``fs/ext4/super.c``, ``ext4_fill_super``); None = it would not."""
     checksum, ro_compat = struct.unpack_from("<I", block, 0x3FC)[0], struct.unpack_from("<I", block, 0x64)[0]
-    if ro_compat & _EXT4_METADATA_CSUM and checksum != crc32c(block[:0x3FC]):
-        return f"its superblock is damaged: the checksum is 0x{checksum:08x}, its bytes give 0x{crc32c(block[:0x3FC]):08x}"
+    if ro_compat & _EXT4_METADATA_CSUM and checksum != _crc32c(block[:0x3FC]):
+        return f"its superblock is damaged: the checksum is 0x{checksum:08x}, its bytes give 0x{_crc32c(block[:0x3FC]):08x}"
     bits = 8 * (1024 << min(struct.unpack_from("<I", block, 0x18)[0], 6))
     clusters, inodes = struct.unpack_from("<I", block, 0x24)[0], struct.unpack_from("<I", block, 0x28)[0]
     if not 0 < clusters <= bits or not 0 < inodes <= bits:
         return f"its superblock is damaged: {clusters} clusters and {inodes} inodes in a group, of which {bits} fit"
     return None
+
+
+def _crc32c(data: bytes) -> int:
+    """CRC-32C without the final inversion, as ext4 keeps it."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _CRC32C[(crc ^ byte) & 0xFF]
+    return crc
 
 
 def _xfs(head: bytes) -> Superblock | None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from vhdprep.disk.native.crc32c import crc32c
 from vhdprep.errors import Unreadable
+from vhdprep.vhd.crc32c import crc32c
 
 if TYPE_CHECKING:
     from vhdprep.disk.native.stream import Stream
@@ -141,7 +141,8 @@ def _numbers(order: str, data: bytes, at: int) -> tuple[int, int]:
 
 
 def _hash_problem(data: bytes, order: str) -> str | None:
-    stored, computed = struct.unpack_from(f"{order}I", data, 1304)[0], crc32c(data[:1304] + bytes(4) + data[1308:])
+    """The kernel's CRC-32C is not inverted at the end."""
+    stored, computed = struct.unpack_from(f"{order}I", data, 1304)[0], crc32c(data[:1304] + bytes(4) + data[1308:]) ^ 0xFFFFFFFF
     return None if stored == computed else f"its superblock is damaged: the checksum is 0x{stored:08x}, its bytes give 0x{computed:08x}"
 
 
