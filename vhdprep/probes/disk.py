@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vhdprep.model import Volume
 
 _MIB = 1024 * 1024
-_RECORDS_STATE = {"ext2", "ext3", "ext4", "xfs", "btrfs", "ntfs"}
+_RECORDS_STATE = {"ext2", "ext3", "ext4", "xfs", "btrfs", "ntfs", "ufs"}
 """File systems that say whether they were left clean: in the superblock, the log or the journal."""
 Field = Literal[
     "table",
