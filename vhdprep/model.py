@@ -197,6 +197,15 @@ class GuestFacts(NamedTuple):
         return max(self.generations, default=None)
 
 
+class Provisioner(NamedTuple):
+    """Who sets up a machine made from this image: its name, its user, its key, the report that it is ready."""
+
+    who: str | None
+    """``cloud-init | waagent | azure-init | nobody | contradiction``; None = it cannot be told."""
+    because: tuple[Observation, ...]
+    """What was seen of each candidate, or why nothing could be told."""
+
+
 class Finding(NamedTuple):
     """What one rule concluded about one image; also when all is well."""
 
@@ -236,6 +245,8 @@ class Report(NamedTuple):
     disks: tuple[DiskReport, ...]
     """Empty for an unpacked tree."""
     guest: GuestFacts | None
+    provisioner: Provisioner | None
+    """Of Linux; None elsewhere, and where no guest was found."""
     gaps: tuple[str, ...]
     """What could not be read although the verdict depends on it."""
     findings: tuple[Finding, ...]

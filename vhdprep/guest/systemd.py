@@ -131,6 +131,11 @@ def _named(entries: Iterable[Entry]) -> list[str]:
     return [unit for entry in entries if entry.key in _PULLING_KEYS for unit in entry.value.split()]
 
 
+def pull_of(guest: Guest, name: str) -> str | None:
+    """The link or drop-in that starts ``name`` at boot, also where the unit itself comes from elsewhere (a system extension)."""
+    return next(_enabling_links(guest, frozenset({name})), None)
+
+
 def _enabling_links(guest: Guest, names: frozenset[str]) -> Iterator[str]:
     for name in sorted(names):
         for link, target in _pulls(guest).get(name, ()):
