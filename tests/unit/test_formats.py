@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fixtures import content
 from tests.unit.memory import guest
 from vhdprep.errors import Unreadable
-from vhdprep.guest import cloudconfig, network, packages, ssh
+from vhdprep.guest import cloudconfig, network, packages
 from vhdprep.guest.formats import cpio, fstab, grub, keyvalue, passwd, pe, yamltext
 from vhdprep.model import ABSENT
 
@@ -242,34 +242,6 @@ def test_layered_yaml_lets_the_last_file_win_and_lists_replace():
     assert cloudconfig.look_up(here, patterns, "users")[0] == ("default", "bob")
     assert cloudconfig.look_up(here, patterns, "nothing")[0] is ABSENT
     assert [layer.path for layer in cloudconfig.layers(here, patterns) if layer.problem] == ["/etc/cloud/cloud.cfg.d/20.cfg"]
-
-
-def test_sshd_takes_the_first_value_and_expands_include_in_place():
-    files = {
-        "/etc/ssh/sshd_config": "Include sshd_config.d/*.conf\nClientAliveInterval=3m\nPermitRootLogin no\nMatch User x\nX11Forwarding yes\nMatch all\nPort 22\n",
-        "/etc/ssh/sshd_config.d/10-a.conf": 'clientaliveinterval "120"\nMatch User y\nPort 99\n',
-        "/etc/ssh/sshd_config.d/20-b.conf": "ClientAliveInterval 60\n",
-    }
-    found = ssh.options(guest(files))
-    assert found["clientaliveinterval"] == ("120", "/etc/ssh/sshd_config.d/10-a.conf:1")
-    assert found["permitrootlogin"][0] == "no"
-    assert "x11forwarding" not in found
-    assert found["port"] == ("22", "/etc/ssh/sshd_config:7")
-
-
-def test_sshd_keywords_may_be_parted_by_tabs_and_equal_signs():
-    found = ssh.options(guest({"/etc/ssh/sshd_config": "PermitRootLogin\tyes\nPort = 22\nSetEnv A=b\n#Banner x\nLonely\n"}))
-    assert {key: value for key, (value, _) in found.items()} == {"permitrootlogin": "yes", "port": "22", "setenv": "A=b", "lonely": ""}
-
-
-def test_an_include_that_includes_itself_ends():
-    with pytest.raises(Unreadable, match="nested"):
-        ssh.options(guest({"/etc/ssh/sshd_config": "Include sshd_config\n"}))
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("180", 180), ("3m", 180), ("1h30m", 5400), ("0", 0), ("", None), ("abc", None), ("1x", None)])
-def test_times_of_sshd(text, seconds):
-    assert ssh.seconds(text) == seconds
 
 
 def test_dpkg_lists_only_what_is_installed():

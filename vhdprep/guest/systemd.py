@@ -121,7 +121,7 @@ def _pulls(guest: Guest) -> dict[str, list[tuple[str, str]]]:
                 for unit in guest.files.names(f"{directory}/{name}"):
                     found.setdefault(unit, []).append((f"{directory}/{name}/{unit}", target))
             elif name.endswith(".target.d"):
-                for path in guest.files.glob(f"{directory}/{name}/*.conf"):
+                for path in guest.files.glob("*.conf", f"{directory}/{name}"):
                     for unit in _named(unitfiles.read(guest, path)):
                         found.setdefault(unit, []).append((path, name.removesuffix(".d")))
     return found
@@ -210,5 +210,5 @@ def _classic(guest: Guest, name: str) -> UnitState:
     for pattern in (f"/etc/runlevels/*/{name}", f"/etc/{{,rc.d/}}rc[2-5].d/S[0-9][0-9]{name}"):
         if links := guest.files.glob(pattern):
             return UnitState("enabled", links[0])
-    script = next((path for path in guest.files.glob(f"/etc/{{,rc.d/}}init.d/{name}")), "")
+    script = next(iter(guest.files.glob(f"/etc/{{,rc.d/}}init.d/{name}")), "")
     return UnitState("disabled", script) if script else UnitState("absent", f"/etc/init.d/{name}")

@@ -29,6 +29,7 @@ PROBES: tuple[Probe, ...] = (
     config.yaml_problems,
     config.ssh_option,
     system.systemd_unit,
+    system.unit_setting,
     system.package,
     boot.boot_entry,
     boot.kernel_argument,

@@ -8,14 +8,24 @@ from vhdprep.model import ABSENT, Observation
 from vhdprep.probes.registry import probe
 
 
-@probe(returns="`enabled | disabled | static | masked | absent`")
-def systemd_unit(image: Image, *, name: str) -> Observation:
-    """Whether a unit starts at boot, judged from unit files and links; without systemd, from runlevels.
+@probe(returns="`enabled | disabled | static | masked | skipped | absent`, with `first_boot` also `lost-at-first-boot`")
+def systemd_unit(image: Image, *, name: str, first_boot: bool = False) -> Observation:
+    """Whether a unit starts at boot, judged from unit files, links and scripts of SysV; without systemd, from runlevels.
 
     name: the unit with its suffix, e.g. `ssh.service`. A service whose socket, timer or path unit starts it is enabled.
+    `skipped`: enabled, but a condition of the unit does not hold in this image. first_boot: also look at what presets
+    take away where the machine-id makes the next boot the first one.
     """
-    state = systemd.unit_state(image.need_guest(), name)
+    state = systemd.unit_state(image.need_guest(), name, first_boot=first_boot)
     return Observation(state.state, state.where)
+
+
+@probe(returns="a list of values; empty when the unit is missing or says nothing")
+def unit_setting(image: Image, *, unit: str, key: str) -> Observation:
+    """Every value in force of one setting of a systemd unit, drop-ins included. key: `Section.Key`, e.g. `Service.ExecStart`."""
+    found = systemd.unit_setting(image.need_guest(), unit, key)
+    parts = tuple(Observation(each.value, each.place) for each in found)
+    return Observation(tuple(each.value for each in found), f"{unit}:{key}", parts)
 
 
 @probe(returns="the version; absent when none of them is installed")
