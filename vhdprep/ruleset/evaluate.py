@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _WORST = (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE)
 SHOWN = 1
 """Items of a list that a message names; the observations name them all."""
-_URL_SECRET = re.compile(r"(\w+://[^/\s:@]*:)[^/\s@]+@")
+_URL_SECRET = re.compile(r"(?<!\w)(\w++://[^/\s:@]*+:)[^/\s@]++@")
 _SECRET_KEY = r"(?:(?>[\w.-]*?(?:passw(?:or)?d|passphrase|secret|token|credential|api_?key))[\w.-]*+|(?:[\w.-]*[_.-])?(?:pass|pwd|psk))"
 _SECRET = re.compile(
     rf"""(?im)((?<![\w.-])(?!nopasswd){_SECRET_KEY}["']?(?:(?P<loose>\s*+:\s*+|\s++=\s*+|=\s++)|=)|(?<!\S)--?{_SECRET_KEY}\s++)"""
