@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fixtures import content
 from tests.unit.memory import guest
 from vhdprep.errors import Unreadable
-from vhdprep.guest import cloudconfig, network, packages
+from vhdprep.guest import cloudconfig, packages
 from vhdprep.guest.formats import cpio, fstab, grub, keyvalue, passwd, pe, yamltext
 from vhdprep.model import ABSENT
 
@@ -261,34 +261,6 @@ def test_a_package_database_that_is_not_read_makes_the_answer_unknown():
         packages.installed(guest({}))
 
 
-def test_network_profiles_of_every_stack():
-    files = {
-        "/etc/network/interfaces": "source interfaces.d/*\nauto lo\niface lo inet loopback\niface eth0 inet dhcp\n  hwaddress ether 00:11:22:33:44:55\n",
-        "/etc/network/interfaces.d/x": "iface eth1 inet static\n  address 10.0.0.5\n",
-        "/etc/systemd/network/a.network": "[Match]\nName=en*\nMACAddress=aa:bb:cc:dd:ee:ff\n[Network]\nDHCP=yes\n",
-        "/etc/netplan/50.yaml": "network:\n  ethernets:\n    eth0: {dhcp4: true, match: {macaddress: '01:02:03:04:05:06'}}\n    eth1: {addresses: [10.1.1.1/24]}\n",
-        "/etc/NetworkManager/system-connections/w.nmconnection": "[connection]\ntype=ethernet\n[ipv4]\nmethod=manual\n",
-        "/etc/sysconfig/network-scripts/ifcfg-eth0": "DEVICE=eth0\nBOOTPROTO=dhcp\nONBOOT=yes\nHWADDR=00:00:00:00:00:01\n",
-        "/etc/sysconfig/network/ifcfg-eth1": "BOOTPROTO='dhcp4'\nSTARTMODE='auto'\n",
-    }
-    found = {(each.stack, each.interface, each.method, each.mac) for each in network.profiles(guest(files))}
-    assert found == {
-        ("ifupdown", "eth0", "dhcp", "00:11:22:33:44:55"),
-        ("ifupdown", "eth1", "static", None),
-        ("networkd", "en*", "dhcp", "aa:bb:cc:dd:ee:ff"),
-        ("netplan", "eth0", "dhcp", "01:02:03:04:05:06"),
-        ("netplan", "eth1", "static", None),
-        ("NetworkManager", "*", "static", None),
-        ("ifcfg", "eth0", "dhcp", "00:00:00:00:00:01"),
-        ("ifcfg", "eth1", "dhcp", None),
-    }
-
-
-def test_a_netplan_file_that_does_not_parse_is_not_an_empty_one():
-    with pytest.raises(Unreadable, match="netplan"):
-        network.profiles(guest({"/etc/netplan/50.yaml": "network: [\n"}))
-
-
 def test_an_efi_program_is_known_by_its_headers():
     found = pe.parse(content.efi("aarch64", signed=False, sections=[".text", ".sbat"]))
     assert (found.machine, found.is_signed, found.sections) == ("aarch64", False, (".text", ".sbat"))
@@ -360,9 +332,3 @@ def test_a_few_bytes_that_unpack_to_gigabytes_are_unpacked_in_steps(monkeypatch)
         list(cpio.names(iter([packed]), "/boot/initrd"))
     assert max(sizes) <= 8 * 1024**2
     assert sum(sizes) <= 24 * 1024**2
-
-
-def test_interfaces_that_include_each_other_are_read_once():
-    files = {f"/etc/network/interfaces.d/{n}": f"source /etc/network/interfaces.d/*\niface eth{n} inet dhcp\n" for n in range(60)}
-    files["/etc/network/interfaces"] = "source /etc/network/interfaces.d/*\n"
-    assert len(network.profiles(guest(files))) == 60

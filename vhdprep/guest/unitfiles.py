@@ -15,7 +15,7 @@ from vhdprep.guest.formats import keyvalue
 from vhdprep.guest.image import once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from vhdprep.guest.image import Guest
 
@@ -90,10 +90,15 @@ def entries(guest: Guest, unit: Unit) -> tuple[Entry, ...]:
     key = f"{__name__}.entries:{unit.path}"
     if key not in guest.memo:
         folders = [f"{directory}/{name}.d" for name in _drop_in_names(unit) for directory in UNIT_DIRECTORIES]
-        drop_ins = [path for _, path in sorted(guest.files.overlaid(folders, "*.conf").items()) if not is_masked(guest, path)]
-        guest.memo[key] = tuple(entry for path in (unit.path, *drop_ins) for entry in read(guest, path))
+        guest.memo[key] = with_drop_ins(guest, unit.path, folders)
     found: tuple[Entry, ...] = guest.memo[key]
     return found
+
+
+def with_drop_ins(guest: Guest, path: str, folders: Iterable[str]) -> tuple[Entry, ...]:
+    """A file, then the drop-ins in ``folders`` by name; one in an earlier folder hides its namesakes."""
+    drop_ins = [each for _, each in sorted(guest.files.overlaid(folders, "*.conf").items()) if not is_masked(guest, each)]
+    return tuple(entry for each in (path, *drop_ins) for entry in read(guest, each))
 
 
 def read(guest: Guest, path: str) -> Iterator[Entry]:
