@@ -31,6 +31,7 @@ PROBES: tuple[Probe, ...] = (
     system.systemd_unit,
     system.unit_setting,
     system.package,
+    system.package_sources,
     boot.boot_entry,
     boot.kernel_argument,
     boot.kernel_module,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from vhdprep.guest import packages, systemd
+import re
+from typing import Literal
+
+from vhdprep.guest import packages, sources, systemd
 from vhdprep.guest.image import Image
 from vhdprep.model import ABSENT, Observation
 from vhdprep.probes.registry import probe
@@ -36,3 +39,20 @@ def package(image: Image, *, names: tuple[str, ...]) -> Observation:
         if name in installed:
             return Observation(installed[name], f"package {name}")
     return Observation(ABSENT, f"package {names[0]}")
+
+
+@probe(returns="a list of places, one for each source")
+def package_sources(image: Image, *, having: Literal["any", "enabled", "local"] = "enabled", matching: str = "") -> Observation:
+    """Sources of apt (both forms, lists of mirrors followed), repositories of yum, dnf and zypper, and zypper's services.
+
+    having: `enabled`, or `local` = enabled and nowhere but on a disc or in a directory. matching: a regular expression
+    for `ID URL SUITE`: the id is `deb` or `deb-src` for apt; the suite is followed by its components for apt, and is
+    `autorefresh` for zypper where that is on.
+    """
+    expression = re.compile(matching)
+    parts = []
+    for source in sources.sources(image.need_guest()):
+        wanted = having == "any" or (source.enabled and (having == "enabled" or source.is_local))
+        if wanted and expression.search(source.words):
+            parts.append(Observation(source.words[:200], source.place))
+    return Observation.listing("package sources", tuple(parts))
