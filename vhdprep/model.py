@@ -56,7 +56,7 @@ class Verdict(StrEnum):
 
 
 class DiskType(StrEnum):
-    """What a VHD footer says the file is (VHD specification, "Disk Type")."""
+    """What a VHD footer or a VHDX's metadata say the file is (VHD specification, "Disk Type")."""
 
     FIXED = "fixed"
     DYNAMIC = "dynamic"
@@ -121,11 +121,11 @@ class Container(NamedTuple):
     """What the guest sees: the footer's current size, or the length of a raw disk."""
     file_size: int
     creator: str | None
-    """The footer's creator application as written, four characters."""
+    """Who made it by its own words: the footer's creator application, four characters; a VHDX's creator."""
     parent: str | None
-    """Differencing only: the parent's file name as the child states it."""
+    """Differencing only: the parent's file name or path as the child states it."""
     fields: Mapping[str, str | int] = MappingProxyType({})
-    """Every field of the footer and header: ``footer:cookie`` …, ``header:block_size`` …."""
+    """Every field of the footer and header: ``footer:cookie`` …, ``header:block_size`` …, ``vhdx:block_size`` …."""
     defects: tuple[Defect, ...] = ()
 
 

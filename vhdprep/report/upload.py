@@ -30,7 +30,7 @@ def plan(report: Report) -> Upload | None:
     if report.verdict is not Verdict.READY or facts is None or not report.disks:
         return None
     container = report.disks[0].container
-    if container.type is not DiskType.FIXED:
+    if container.format != "vhd" or container.type is not DiskType.FIXED:
         return None
     os_type = "Windows" if facts.os == "windows" else "Linux"
     architecture = _ARCHITECTURES.get(facts.arch or "")
