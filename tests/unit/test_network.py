@@ -102,7 +102,7 @@ def test_what_a_match_section_fits(match, fits):
     assert one({f"{NETWORKD}a.network": f"[Match]\n{match}\n[Network]\nDHCP=ipv4\n"})[3] is fits
 
 
-@pytest.mark.parametrize("match", ["Type=wlan", "Kind=veth", "SSID=home"])
+@pytest.mark.parametrize("match", ["Type=wlan", "Kind=veth", "SSID=home", "Name=vt-*\nDriver=tun", "Name=ve-*", "Name=6rd-*", "Name=host0"])
 def test_profiles_for_other_kinds_of_interfaces_are_left_out(match):
     assert network.profiles(guest({f"{NETWORKD}a.network": f"[Match]\n{match}\n[Network]\nDHCP=yes\n"})) == ()
 

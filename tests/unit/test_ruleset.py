@@ -87,6 +87,8 @@ def test_the_password_of_a_url_is_never_shown():
         ("pass=1 db_pass=2 compass=3 bypass=4", "pass=*** db_pass=*** compass=3 bypass=4"),
         ("%sudo ALL=(ALL) NOPASSWD:ALL", "%sudo ALL=(ALL) NOPASSWD:ALL"),
         ("lock_passwd: true", "lock_passwd: true"),
+        ("/etc/passwd:joe", "/etc/passwd:joe"),
+        ("https://x/?token=abc", "https://x/?token=***"),
         ("PasswordAuthentication yes", "PasswordAuthentication yes"),
     ],
 )

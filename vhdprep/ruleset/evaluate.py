@@ -27,7 +27,7 @@ SHOWN = 1
 _URL_SECRET = re.compile(r"(?<!\w)(\w++://[^/\s:@]*+:)[^/\s@]++@")
 _SECRET_KEY = r"(?:(?>[\w.-]*?(?:passw(?:or)?d|passphrase|secret|token|credential|api_?key))[\w.-]*+|(?:[\w.-]*[_.-])?(?:pass|pwd|psk))"
 _SECRET = re.compile(
-    rf"""(?im)((?<![\w.-])(?!nopasswd){_SECRET_KEY}["']?(?:(?P<loose>\s*+:\s*+|\s++=\s*+|=\s++)|=)|(?<!\S)--?{_SECRET_KEY}\s++)"""
+    rf"""(?im)((?<![\w.-])(?:(?<!/)|(?=[\w.-]++["']?\s*+=))(?!nopasswd){_SECRET_KEY}["']?(?:(?P<loose>\s*+:\s*+|\s++=\s*+|=\s++)|=)|(?<!\S)--?{_SECRET_KEY}\s++)"""
     r"""(?!(?:yes|no|on|off|true|false|none|null)(?:[\s,}]|$))(?(loose).+|(?:"[^"]*"?|'[^']*'?|\S+))"""
 )
 """A key that names a secret and its value: to the end of the line where blanks or a colon part them, else to the next blank."""

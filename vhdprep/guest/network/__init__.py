@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Profile", "first_card", "made_at_boot", "profiles"]
 
-_VIRTUAL_NAMES = ("lo", "docker", "veth", "virbr", "br-", "tun", "tap", "bond", "wg", "ve-", "vb-", "vz-")
+_VIRTUAL_NAMES = (
+    "lo", "docker", "podman", "cni", "veth", "virbr", "vnet", "br-", "tun", "tap", "bond", "team", "wg", "ppp", "dummy", "sit", "wlan", "wlp",
+    "ve-", "vb-", "vz-", "vt-", "mv-", "6rd-", "host0",
+)  # fmt: skip
 _SERVICES = {
     "ifupdown": ("networking.service",),
     "networkd": ("systemd-networkd.service",),

@@ -59,6 +59,8 @@ def _last(settings: dict[str, list[str]], key: str) -> str:
 
 def _is_wired(settings: dict[str, list[str]]) -> bool:
     """Whether it could be for an Ethernet card at all, not for a tunnel or a container's end of a cable."""
+    if set(" ".join(settings.get("Match.Driver", ())).split()) & {"tun", "veth", "bridge", "bonding", "dummy"}:
+        return False
     return all(_holds(settings.get(f"Match.{key}"), _FIRST_CARD[key]) for key in ("Type", "Kind", "WLANInterfaceType", "SSID", "BSSID"))
 
 
