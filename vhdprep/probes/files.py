@@ -15,7 +15,7 @@ from vhdprep.model import ABSENT, Observation
 from vhdprep.probes.registry import probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 MAX_PARTS = 1000
 """Paths that one finding lists."""
@@ -57,10 +57,10 @@ def home_files(
 ) -> Observation:
     """The same below every home directory: of accounts that can log in, of root, and whatever lies in /home."""
     guest = image.need_guest()
-    homes = accounts.homes(guest)
-    ignored = {path for home in homes for pattern in ignore for path in guest.files.glob(f"{home}/{pattern}")}
-    paths = (path for home in homes for pattern in patterns for path in guest.files.glob(f"{home}/{pattern}") if path not in ignored)
-    return _listing(guest, tuple(f"~/{pattern}" for pattern in patterns), paths, kind, non_empty=non_empty, secret=secret)
+    ignored = {path for pattern in ignore for path in _glob(guest, f"~/{pattern}")}
+    wanted = tuple(f"~/{pattern}" for pattern in patterns)
+    paths = (path for pattern in wanted for path in _glob(guest, pattern) if path not in ignored)
+    return _listing(guest, wanted, paths, kind, non_empty=non_empty, secret=secret)
 
 
 @probe(returns="a list of places, one for each line")
@@ -72,7 +72,7 @@ def file_lines(image: Image, *, patterns: tuple[str, ...], matching: str, secret
     guest = image.need_guest()
     expression = re.compile(matching)
     parts = []
-    for path in dict.fromkeys(path for pattern in _with_homes(guest, patterns) for path in guest.files.glob(pattern)):
+    for path in dict.fromkeys(path for pattern in patterns for path in _glob(guest, pattern)):
         if not guest.files.is_file(path):
             continue
         for number, line in enumerate(lines(guest.files.text(path) or ""), 1):
@@ -122,11 +122,13 @@ def file_head(image: Image, *, path: str, size: int) -> Observation:
     return Observation(files.read(path, min(size, _HEAD)).hex(), path)
 
 
-def _with_homes(guest: Guest, patterns: Iterable[str]) -> list[str]:
-    found = []
-    for pattern in patterns:
-        found += [home + pattern[1:] for home in accounts.homes(guest)] if pattern.startswith("~/") else [pattern]
-    return found
+def _glob(guest: Guest, pattern: str) -> Iterator[str]:
+    """Paths that match; a pattern that begins with ``~/`` is looked for below every home directory, whose own name is no pattern."""
+    if not pattern.startswith("~/"):
+        yield from guest.files.glob(pattern)
+        return
+    for home in accounts.homes(guest):
+        yield from guest.files.glob(pattern[2:], home)
 
 
 def _listing(guest: Guest, patterns: tuple[str, ...], paths: Iterable[str], kind: str, *, non_empty: bool, secret: bool) -> Observation:
