@@ -171,7 +171,7 @@ def _guest(given: Mapping[str, Any], disk: MemoryDisk, unreadable: tuple[str, ..
     except Unreadable:
         entries = ()
     registry = memory_registry(given.get("registry", {}), unreadable) if _is_windows(given) else None
-    return Guest(facts, tree, "p1", mounts, entries, tuple(disk.volumes), esp, {}, registry)
+    return Guest(facts, tree, "p1", mounts, entries, tuple(disk.volumes), esp, {}, registry, open_volume=disk.files)
 
 
 def _is_windows(given: Mapping[str, Any]) -> bool:
