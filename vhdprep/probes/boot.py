@@ -14,13 +14,13 @@ from vhdprep.model import ABSENT, Observation, Value
 from vhdprep.probes.registry import probe
 
 
-@probe(returns="the path; for `root` the volume id; for `version`, `signature` and `start` a word; absent when it is missing")
-def boot_entry(image: Image, *, field: Literal["kernel", "initramfs", "root", "version", "signature", "start"]) -> Observation:
+@probe(returns="the path; for `root` the volume id; for `signature` and `start` a word; absent when it is missing")
+def boot_entry(image: Image, *, field: Literal["kernel", "initramfs", "root", "signature", "start"]) -> Observation:
     """The entry that the boot loader starts by default, and whether what it names exists.
 
     field: its `kernel`, its `initramfs` (the first that is missing, else the last), or the volume of `root=` (without it the one that
-    systemd finds by its partition type); the kernel's `version`; its `signature` for Secure Boot (`signed | unsigned | none`; `none` = the
-    kernel is no EFI program); how it comes to `start`: `alone`, or the loader `waits` at its menu, or asks for a `password`.
+    systemd finds by its partition type); the kernel's `signature` for Secure Boot (`signed | unsigned | none`; `none` = it is no EFI
+    program); how it comes to `start`: `alone`, or the loader `waits` at its menu, or asks for a `password`.
     """
     guest = image.need_guest()
     entry = boot.default_entry(guest)
@@ -32,9 +32,7 @@ def boot_entry(image: Image, *, field: Literal["kernel", "initramfs", "root", "v
         volume = boot.root_volume(guest)
         return Observation(volume.id if volume else ABSENT, f"{entry.place} (root={named[-1] if named else 'not given'})")
     value: Value = entry.kernel_path or ABSENT
-    if field == "version":
-        value = boot.kernel_release(guest)
-    elif field == "signature":
+    if field == "signature":
         value = _signature(entry)
     elif field == "start":
         if entry.halt == "unknown":
