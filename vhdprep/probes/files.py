@@ -42,10 +42,7 @@ def file_glob(
     kind: only entries of this kind. non_empty: only files with content. ignore: patterns that do not count.
     secret: prove each file by size and SHA-256 prefix; its content is never shown.
     """
-    guest = image.need_guest()
-    ignored = {path for pattern in ignore for path in guest.files.glob(pattern)}
-    paths = (path for pattern in patterns for path in guest.files.glob(pattern) if path not in ignored)
-    return _listing(guest, patterns, paths, kind, non_empty=non_empty, secret=secret)
+    return list_paths(image.need_guest(), patterns, ignore, kind, non_empty=non_empty, secret=secret)
 
 
 @probe(returns="a list of paths")
@@ -55,9 +52,9 @@ def home_files(
     """The same below every home directory: of accounts that can log in, of root, and whatever lies in /home."""
     guest = image.need_guest()
     homes = accounts.homes(guest)
-    ignored = {path for home in homes for pattern in ignore for path in guest.files.glob(f"{home}/{pattern}")}
-    paths = (path for home in homes for pattern in patterns for path in guest.files.glob(f"{home}/{pattern}") if path not in ignored)
-    return _listing(guest, tuple(f"~/{pattern}" for pattern in patterns), paths, kind, non_empty=non_empty, secret=secret)
+    every, but = (tuple(f"{home}/{pattern}" for home in homes for pattern in given) for given in (patterns, ignore))
+    found = list_paths(guest, every, but, kind, non_empty=non_empty, secret=secret)
+    return found._replace(where=", ".join(f"~/{pattern}" for pattern in patterns))
 
 
 @probe(returns="a list of places, one for each line")
@@ -94,6 +91,14 @@ def file_head(image: Image, *, path: str, size: int) -> Observation:
     return Observation(files.read(path, min(size, _HEAD)).hex(), path)
 
 
+@probe(returns="the target as stored; absent when no link stands there")
+def link_target(image: Image, *, path: str) -> Observation:
+    """Where a symbolic link leads."""
+    files = image.need_guest().files
+    found = files.lstat(path)
+    return Observation(files.readlink(path) if found is not None and found.kind is FileKind.LINK else ABSENT, path)
+
+
 def _with_homes(guest: Guest, patterns: Iterable[str]) -> list[str]:
     found = []
     for pattern in patterns:
@@ -101,9 +106,11 @@ def _with_homes(guest: Guest, patterns: Iterable[str]) -> list[str]:
     return found
 
 
-def _listing(guest: Guest, patterns: tuple[str, ...], paths: Iterable[str], kind: str, *, non_empty: bool, secret: bool) -> Observation:
+def list_paths(guest: Guest, patterns: tuple[str, ...], ignore: tuple[str, ...], kind: Kind, *, non_empty: bool, secret: bool) -> Observation:
+    """The paths that match ``patterns`` and are wanted, each once."""
+    ignored = {path for pattern in ignore for path in guest.files.glob(pattern)}
     parts: dict[str, Observation] = {}
-    for path in dict.fromkeys(paths):
+    for path in dict.fromkeys(path for pattern in patterns for path in guest.files.glob(pattern) if path not in ignored):
         found = guest.files.lstat(path)
         real = guest.files.resolve(path, follow_last=False)
         if found is None or real is None or real in parts or (kind != "any" and found.kind != kind) or (non_empty and not found.size):
