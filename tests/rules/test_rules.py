@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from fixtures import build
-from fixtures.docs import compiled_rules
+from fixtures.docs import compiled_rules, conformance_table
 from vhdprep import remedy as remedies
 from vhdprep.guest.formats import yamltext
 from vhdprep.model import Outcome, Severity
@@ -96,4 +96,5 @@ def test_generated_files_are_in_step():
     from fixtures.docs import limits
 
     assert (Path("vhdprep") / "LIMITS.md").read_text(encoding="utf-8") == limits()
+    assert (builtin_rules_dir() / "CONFORMANCE.md").read_text(encoding="utf-8") == conformance_table()
     assert schema.vocabulary() in (builtin_rules_dir() / "README.md").read_text(encoding="utf-8")

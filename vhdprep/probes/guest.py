@@ -51,5 +51,21 @@ def accounts(image: Image, *, having: Literal["usable-password", "empty-password
     return Observation.listing(database, tuple(found))
 
 
+@probe(returns="a list of places, one for each entry")
+def sudo_grants(image: Image, *, having: Literal["unknown-account", "everyone", "target-password"], ignore: tuple[str, ...] = ()) -> Observation:
+    """Entries of sudo's rules, read as sudo reads them: includes in place, files with a dot in their name left out.
+
+    having: a right of an `unknown-account`, one that lets `everyone` do all as root, or a setting in force that asks for the
+    `target-password`, that of root or of the target user. ignore: files that do not count.
+    """
+    from vhdprep.guest import sudo
+
+    guest = image.need_guest()
+    look = {"unknown-account": sudo.unknown_accounts, "everyone": sudo.everyone, "target-password": sudo.target_password}[having]
+    ignored = {path for pattern in ignore for path in guest.files.glob(pattern)}
+    parts = (Observation(place.text[:200], f"{place.path}:{place.number}") for place in look(guest) if place.path not in ignored)
+    return Observation.listing("sudoers", tuple(parts))
+
+
 def _words(account: Account) -> str:
     return "an empty password" if account.password_state == "empty" else "a usable password hash"
