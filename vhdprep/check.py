@@ -155,7 +155,7 @@ def _gaps_of(guest: Guest) -> Iterator[str]:
     if facts.os not in ("linux", "windows"):
         yield f"no rules cover {facts.product} ({facts.os}); only Linux and Windows are judged"
     if facts.distro == "unknown":
-        yield "the distribution could not be named: neither /etc/os-release nor /usr/lib/os-release gives an ID"
+        yield "the distribution could not be named: neither os-release nor an older release file gives a name"
     if facts.os == "windows" and facts.version is None:
         yield "which Windows this is could not be told: its registry was not read"
 

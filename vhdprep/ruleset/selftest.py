@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vhdprep.disk.memory import MemoryDisk, MemoryFiles
 from vhdprep.errors import Unreadable
-from vhdprep.guest.detect import FAMILIES
 from vhdprep.guest.files import GuestFiles
 from vhdprep.guest.formats import fstab
 from vhdprep.guest.image import Guest, Image, ImageDisk
 from vhdprep.guest.registry import memory_registry
+from vhdprep.guest.release import FAMILIES
 from vhdprep.model import Container, Defect, DiskType, GuestFacts, Outcome, Target, Volume, VolumeKind
 from vhdprep.ruleset.evaluate import judge_rule
 from vhdprep.ruleset.load import read_examples

@@ -104,6 +104,7 @@ class NativeDisk:
             part_uuid=each.part_uuid,
             part_label=each.label,
             active=each.active,
+            boot_priority=each.boot_priority,
         )
         stream = Stream(self._reader, each.offset, each.size)
         part_of = _BY_TYPE.get(each.type_id)

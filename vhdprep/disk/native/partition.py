@@ -23,6 +23,7 @@ class Partition(NamedTuple):
     part_uuid: str | None = None
     label: str | None = None
     active: bool = False
+    boot_priority: int = 0
 
 
 class Table(NamedTuple):
