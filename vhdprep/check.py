@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vhdprep.guest.image import Guest, Image, ImageDisk
-    from vhdprep.model import GuestFacts
+    from vhdprep.model import Provisioner
     from vhdprep.ruleset.rule import Rule
 
 
@@ -68,7 +68,7 @@ def inspect(
     clock = _Clock()
     if container_only:
         disks = tuple(DiskReport(role, describe(each), None, ()) for role, _, each in _roles(path, data))
-        return _plain_report(str(path), disks, None, (), Target.GENERALIZED, backend, clock)
+        return _plain_report(str(path), disks, (), Target.GENERALIZED, backend, clock)
     opened = (
         open_tree(path, target=Target.GENERALIZED) if tree else open_image(path, data=data, target=Target.GENERALIZED, backend=backend, avoid=avoid)
     )
@@ -202,18 +202,26 @@ def _report(image: Image, path: Path, backend: str, clock: _Clock) -> Report:
         DiskReport(each.role, each.container, each.disk.table if each.disk else None, tuple(each.disk.volumes) if each.disk else ())
         for each in image.disks
     )
-    return _plain_report(str(path), disks, image.guest.facts if image.guest else None, find_gaps(image), image.target, backend, clock)
+    report = _plain_report(str(path), disks, find_gaps(image), image.target, backend, clock)
+    return report._replace(guest=image.guest.facts if image.guest else None, provisioner=_find_provisioner(image.guest))
 
 
-def _plain_report(
-    subject: str, disks: tuple[DiskReport, ...], facts: GuestFacts | None, gaps: tuple[str, ...], target: Target, backend: str, clock: _Clock
-) -> Report:
+def _find_provisioner(guest: Guest | None) -> Provisioner | None:
+    if guest is None or guest.facts.os != "linux":
+        return None
+    from vhdprep.guest import provisioner
+
+    return provisioner.find(guest)
+
+
+def _plain_report(subject: str, disks: tuple[DiskReport, ...], gaps: tuple[str, ...], target: Target, backend: str, clock: _Clock) -> Report:
     return Report(
         subject=subject,
         target=target,
         verdict=None,
         disks=disks,
-        guest=facts,
+        guest=None,
+        provisioner=None,
         gaps=gaps,
         findings=(),
         ruleset_digest="",

@@ -56,7 +56,7 @@ class Verdict(StrEnum):
 
 
 class DiskType(StrEnum):
-    """What a VHD footer says the file is (VHD specification, "Disk Type")."""
+    """What a VHD footer or a VHDX's metadata say the file is (VHD specification, "Disk Type")."""
 
     FIXED = "fixed"
     DYNAMIC = "dynamic"
@@ -121,11 +121,11 @@ class Container(NamedTuple):
     """What the guest sees: the footer's current size, or the length of a raw disk."""
     file_size: int
     creator: str | None
-    """The footer's creator application as written, four characters."""
+    """Who made it by its own words: the footer's creator application, four characters; a VHDX's creator."""
     parent: str | None
-    """Differencing only: the parent's file name as the child states it."""
+    """Differencing only: the parent's file name or path as the child states it."""
     fields: Mapping[str, str | int] = MappingProxyType({})
-    """Every field of the footer and header: ``footer:cookie`` …, ``header:block_size`` …."""
+    """Every field of the footer and header: ``footer:cookie`` …, ``header:block_size`` …, ``vhdx:block_size`` …."""
     defects: tuple[Defect, ...] = ()
 
 
@@ -199,6 +199,15 @@ class GuestFacts(NamedTuple):
         return max(self.generations, default=None)
 
 
+class Provisioner(NamedTuple):
+    """Who sets up a machine made from this image: its name, its user, its key, the report that it is ready."""
+
+    who: str | None
+    """``cloud-init | waagent | azure-init | nobody | contradiction``; None = it cannot be told."""
+    because: tuple[Observation, ...]
+    """What was seen of each candidate, or why nothing could be told."""
+
+
 class Finding(NamedTuple):
     """What one rule concluded about one image; also when all is well."""
 
@@ -238,6 +247,8 @@ class Report(NamedTuple):
     disks: tuple[DiskReport, ...]
     """Empty for an unpacked tree."""
     guest: GuestFacts | None
+    provisioner: Provisioner | None
+    """Of Linux; None elsewhere, and where no guest was found."""
     gaps: tuple[str, ...]
     """What could not be read although the verdict depends on it."""
     findings: tuple[Finding, ...]

@@ -55,6 +55,7 @@ def test_the_whole_page_of_one_finding(image, rules):
     assert done.stdout == (
         "debian-12-host-keys.vhd: NOT READY\n"
         "  Debian GNU/Linux 12 (bookworm), x86_64, boots as Generation 1 or 2\n"
+        "  cloud-init will provision it\n"
         "  fixed VHD, 64 MiB, GPT, 3 volumes, all read\n"
         "\n"
         "1 error must be fixed before the upload\n"
@@ -99,6 +100,7 @@ def test_the_json_report_follows_its_schema_and_reports_go_to_files(image, tmp_p
         "gaps",
         "disks",
         "guest",
+        "provisioner",
         "findings",
         "upload",
         "run",

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import build, vhdfile
+from fixtures import build, vhdfile, vhdxfile
 from tests.unit.test_tables import Bytes, boot_record, gpt_disk
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -138,6 +138,132 @@ def a_differencing_disk_that_is_its_own_parent(place):
 @case("not-ready", "vhd-footer-checksum-valid")
 def nothing_but_cookies(place):
     return write(place, b"conectix" * 200)
+
+
+# VHDX
+
+
+def vhdx(place, *wounds, data=bytes(8 * MIB), **how):
+    """A VHDX of ``data``, patched."""
+    path = place / "hostile.vhdx"
+    vhdxfile.write(bytes(data), path, **how)
+    return patched(path, *wounds)
+
+
+def vhdx_items(at, value):
+    return vhdxfile.METADATA + 65536 + at, value
+
+
+@case("not-ready", "vhdx-structures-sound")
+def a_vhdx_of_nothing_but_its_name(place):
+    path = place / "hostile.vhdx"
+    path.write_bytes(b"vhdxfile" * 100_000)
+    return path
+
+
+@case("not-ready", "vhdx-structures-sound")
+def a_vhdx_of_64_tebibytes_in_blocks_of_one_mebibyte(place):
+    return vhdx(place, vhdx_items(8, struct.pack("<Q", 2**46)))
+
+
+@case("not-ready", "vhdx-structures-sound")
+def a_vhdx_of_all_the_bytes_there_are(place):
+    return vhdx(place, vhdx_items(8, struct.pack("<Q", 2**64 - 512)))
+
+
+@case("not-ready", "vhdx-structures-sound")
+def a_vhdx_whose_table_is_longer_than_the_file(place):
+    path = vhdx(place)
+    for table in (3 * 65536, 4 * 65536):
+        data = bytearray(path.read_bytes()[table : table + 65536])
+        struct.pack_into("<QI", data, 32, 2**63, 0xFFF00000)
+        patched(path, (table, vhdxfile.seal(data)))
+    return path
+
+
+def a_table_of_two_million_blocks(place, entries):
+    """A sparse file with a block table of 16 MiB and more, for a disk of 2 TiB."""
+    path = vhdx(place, vhdx_items(8, struct.pack("<Q", 2**41)))
+    table = 8 * (2**21 + 2**21 // 4096)
+    for at in (3 * 65536, 4 * 65536):
+        data = bytearray(path.read_bytes()[at : at + 65536])
+        struct.pack_into("<QI", data, 32, 16 * MIB, -(-table // MIB) * MIB)
+        patched(path, (at, vhdxfile.seal(data)))
+    return patched(path, (16 * MIB, entries(table // 8)), (64 * MIB, b"end"))
+
+
+@case("not-ready", "vhdx-structures-sound")
+def a_vhdx_of_two_million_blocks_in_one_place(place):
+    return a_table_of_two_million_blocks(place, lambda count: struct.pack("<Q", 5 << 20 | 6) * count)
+
+
+@case("not-ready", "vhdx-structures-sound")
+def a_vhdx_of_two_million_blocks_all_over_the_world(place):
+    return a_table_of_two_million_blocks(place, lambda count: struct.pack(f"<{count}Q", *(number * 7919 << 20 | 7 for number in range(count))))
+
+
+@case("not-ready", "vhd-type-not-differencing")
+def a_vhdx_that_is_its_own_parent(place):
+    parent = vhdxfile.Parent(bytes(8 * MIB), vhdxfile.DATA_WRITE, {"relative_path": "hostile.vhdx"})
+    return vhdx(place, data=b"x" * 700 + bytes(8 * MIB - 700), parent=parent)
+
+
+@case("not-ready", "is missing")
+def a_vhdx_whose_parent_is_the_passwd_of_the_host(place):
+    (place / "canary").write_text("of the host")
+    parent = vhdxfile.Parent(bytes(8 * MIB), vhdxfile.DATA_WRITE, {"relative_path": "..\\" * 30 + "etc\\nothing", "volume_path": "x" * 20_000})
+    return vhdx(place, data=b"x" * 700 + bytes(8 * MIB - 700), parent=parent)
+
+
+@case("not-ready", "vhdx-structures-sound")
+def a_vhdx_log_of_entries_that_each_fill_it(place):
+    """256 checksums of a mebibyte each would take half a minute."""
+    path = vhdx(place)
+    head = bytearray(vhdxfile.make_entry(vhdxfile.Entry([], 1)))
+    struct.pack_into("<I", head, 8, MIB)
+    patched(path, *((vhdxfile.LOG + at, head) for at in range(0, MIB, 4096)))
+    vhdxfile.write_headers(path, log=vhdxfile.LOG_GUID)
+    return path
+
+
+@case("not-ready", "vhdx-structures-sound")
+def a_vhdx_log_whose_entries_point_at_each_other(place):
+    path = vhdx(place)
+    vhdxfile.write_log(path, [vhdxfile.Entry([], number, (number * 7 % 250) * 4096) for number in range(255, 0, -1)])
+    return path
+
+
+@case("not-ready", "vhdx-structures-sound")
+def a_vhdx_log_that_zeroes_the_world(place):
+    path = vhdx(place)
+    vhdxfile.write_log(path, [vhdxfile.Entry([(0, 2**64 - 4096)] * 100, 1)])
+    return path
+
+
+@case("not-ready", "vhdx-structures-sound")
+def a_vhdx_log_that_zeroes_what_is_allowed_again_and_again(place):
+    path = vhdx(place)
+    vhdxfile.write_log(path, [vhdxfile.Entry([(number * 4096, 2 * MIB) for number in range(127)], 1), vhdxfile.Entry([(MIB, 2 * MIB)], 2)])
+    return path
+
+
+@case("not-ready", "vhdx-closed-cleanly")
+def a_vhdx_log_that_makes_the_file_endless(place):
+    path = vhdx(place)
+    vhdxfile.write_log(path, [vhdxfile.Entry([(2**64 - 4096, b"x" * 4096)], 1, 0, 0, 2**64 - 1)])
+    return path
+
+
+@case("not-ready", "vhdx-structures-sound")
+def a_vhdx_log_that_rewrites_the_region_tables(place):
+    path = vhdx(place)
+    vhdxfile.write_log(path, [vhdxfile.Entry([(3 * 65536 + at, b"regi" * 1024) for at in range(0, 131072, 4096)], 1)])
+    return path
+
+
+@case("not-ready", "disk-sectors-512-bytes")
+def a_vhdx_of_large_sectors_with_a_table_for_small_ones(place):
+    return vhdx(place, data=gpt_disk().data, sector=4096)
 
 
 # partition tables

@@ -187,7 +187,7 @@ def test_a_block_inside_the_header_is_named(dynamic):
         (b"garbage " * 200, "unknown", "nothing that is a known disk format"),
         (b"a text about conectix footers " * 40, "unknown", "nothing that is a known disk format"),
         (b"QFI\xfb" + bytes(2000) + b"conectix" + bytes(4) + b"\0\1\0\0" + bytes(900), "qcow2", "a QCOW2 container"),
-        (b"vhdxfile" + bytes(2000), "vhdx", "a VHDX container"),
+        (b"vhdxfile" + bytes(2000), "vhdx", "a damaged VHDX"),
         (b"QFI\xfb" + bytes(2000), "qcow2", "a QCOW2 container"),
         (b"KDMV" + bytes(2000), "vmdk", "a VMDK container"),
         (b"# Disk DescriptorFile\n" + bytes(2000), "vmdk", "a VMDK descriptor without the disk itself"),

@@ -1,14 +1,17 @@
-"""Hostile bytes in footers, headers, block tables, MBR and GPT: never a traceback, a hang, or much memory."""
+"""Hostile bytes in footers, headers, block tables, logs, MBR and GPT: never a traceback, a hang, or much memory."""
 
 from __future__ import annotations
 
+import tempfile
 import tracemalloc
 from contextlib import suppress
+from functools import cache
+from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fixtures import hive, vhdfile
+from fixtures import hive, vhdfile, vhdxfile
 from tests.unit.hives import PLACE, guest_files
 from tests.unit.test_tables import SECTOR, Bytes, boot_record, gpt_disk
 from vhdprep.check import check, inspect
@@ -56,6 +59,38 @@ def test_a_wounded_dynamic_vhd_is_judged_not_feared(tmp_path, wounds, cut):
         data[at : at + len(bits)] = bits
     path = tmp_path / "wounded.vhd"
     path.write_bytes(data[: len(data) - cut] if cut < len(data) else b"")
+    judge(path)
+
+
+@cache
+def sound_vhdx(parent):
+    """A small VHDX whose block table stands in the log only, ``parent``: as changes to another one."""
+    content = bytes(gpt_disk().data)
+    base = vhdxfile.Parent(bytes(len(content)), vhdxfile.DATA_WRITE, {"relative_path": "wounded.vhd"}) if parent else None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "sound.vhdx")
+        vhdxfile.write(content, path, parent=base)
+        vhdxfile.interrupt(path, ((vhdxfile.METADATA + 65536, 4096), (vhdxfile.TABLE, 36864)), entries=2)
+        return path.read_bytes()
+
+
+STRUCTURES = ((65536, 80), (131072, 80), (196608, 100), (262144, 100), (vhdxfile.LOG, 400), (vhdxfile.LOG + 0x1000, 500), (vhdxfile.LOG + 0x3000, 400),
+              (vhdxfile.METADATA, 260), (vhdxfile.METADATA + 65536, 300), (vhdxfile.TABLE, 64))  # fmt: skip
+vhdx_wounds = st.lists(st.tuples(st.sampled_from(STRUCTURES), st.floats(0, 1), st.binary(min_size=1, max_size=8)), min_size=1, max_size=6)
+
+
+@settings(BOUNDED, max_examples=40)
+@given(wounds=vhdx_wounds, is_sealed=st.booleans(), parent=st.booleans(), cut=st.sampled_from([0, 0, 1, MIB, 3 * MIB]))
+def test_a_wounded_vhdx_is_judged_not_feared(tmp_path, wounds, is_sealed, parent, cut):
+    data = bytearray(sound_vhdx(parent))
+    for (begin, length), part, bits in wounds:
+        at = begin + int(part * length)
+        data[at : at + len(bits)] = bits
+        for place, size in ((65536, 4096), (131072, 4096), (196608, 65536), (262144, 65536), (vhdxfile.LOG, 0x3000), (vhdxfile.LOG + 0x3000, 0x1000)):
+            if is_sealed and place <= at < place + size:
+                data[place : place + size] = vhdxfile.seal(data[place : place + size])
+    path = tmp_path / "wounded.vhd"
+    path.write_bytes(data[: len(data) - cut])
     judge(path)
 
 

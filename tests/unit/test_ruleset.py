@@ -25,7 +25,7 @@ def leaf(value, place="/x"):
             raise ZeroDivisionError("a bug")
         return Observation(value, place)
 
-    return Leaf(Probe(look, "", exact=True), {}, "equals", True)
+    return Leaf(Probe(look, "", exact=True, each_disk=False), {}, "equals", True)
 
 
 def rule(check, **changes):
@@ -65,7 +65,8 @@ def test_a_failing_rule_shows_what_decided_and_the_remedy():
 
 def test_the_password_of_a_url_is_never_shown():
     finding = judge_rule(
-        rule(Leaf(Probe(lambda _image: Observation("http://joe:secret@proxy:3128", "/f"), "", exact=True), {}, "empty", True)), image()
+        rule(Leaf(Probe(lambda _image: Observation("http://joe:secret@proxy:3128", "/f"), "", exact=True, each_disk=False), {}, "empty", True)),
+        image(),
     )
     assert finding.message == "/f is http://joe:***@proxy:3128."
     assert finding.observations[0].value == "http://joe:***@proxy:3128"

@@ -136,6 +136,11 @@ def _named_units(guest: Guest, path: str) -> list[str]:
     return [unit for key in keys for setting in settings.get(key, ()) for unit in setting.value.split()]
 
 
+def pull_of(guest: Guest, name: str) -> str | None:
+    """The link or drop-in that starts ``name`` at boot, also where the unit itself comes from elsewhere (a system extension)."""
+    return _enabling_link(guest, {name})
+
+
 def _enabling_link(guest: Guest, names: set[str]) -> str | None:
     for name in sorted(names):
         for link, target in _pulls(guest).get(name, ()):

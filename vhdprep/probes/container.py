@@ -19,11 +19,20 @@ Field = Literal[
     "footer:sectors_per_track", "footer:disk_type", "footer:checksum", "footer:unique_id", "footer:saved_state",
     "header:cookie", "header:data_offset", "header:table_offset", "header:header_version", "header:max_table_entries", "header:block_size",
     "header:checksum", "header:parent_unique_id", "header:parent_time_stamp", "header:parent_name",
+    "vhdx:version", "vhdx:log_entries", "vhdx:block_size", "vhdx:logical_sector_size", "vhdx:physical_sector_size", "vhdx:disk_id",
 ]  # fmt: skip
 Kind = Literal[
     "footer-checksum", "disk-type", "footer-short", "footer-cut", "footer-missing", "footer-copy", "trailing-bytes", "leading-footer", "truncated",
     "header-missing", "header-checksum", "block-size", "block-count", "block-table-outside", "block-outside-file", "block-overlap",
+    "vhdx-header", "vhdx-log", "vhdx-region-table", "vhdx-metadata", "vhdx-block-table", "vhdx-block-state", "vhdx-block-outside-file",
+    "vhdx-block-overlap", "vhdx-copy", "vhdx-unclean",
 ]  # fmt: skip
+
+_PLACES = {
+    "vhd": {"virtual_size": "footer:current_size", "creator": "footer:creator_application"},
+    "vhdx": {"virtual_size": "vhdx:virtual_size", "creator": "vhdx:creator"},
+}
+"""Where a field that both formats have stands."""
 
 
 @probe(returns="the field: number of bytes, word or text", each_disk=True)
@@ -31,7 +40,7 @@ def vhd_field(image: Image, *, field: Field) -> Observation:
     """One field of the container.
 
     field: `format`, `contents`, `type`, `virtual_size`, `file_size`, `creator`, `file_name`; any field of the
-    footer or dynamic header as `footer:NAME`, `header:NAME`; `excess_bytes` (file size less virtual size and footer);
+    footer or dynamic header as `footer:NAME`, `header:NAME`; of a VHDX `vhdx:NAME`; `excess_bytes` (file size less virtual size and footer);
     `geometry` (`by-specification | maximum | larger | smaller` than the size that the CHS fields should give).
     """
     container = image.os_disk.container
@@ -46,8 +55,7 @@ def vhd_field(image: Image, *, field: Field) -> Observation:
     }
     if field in simple:
         value = simple[field]
-        in_footer = {"virtual_size": "footer:current_size", "creator": "footer:creator_application"} if container.format == "vhd" else {}
-        where = in_footer.get(field, f"file:{field}")
+        where = _PLACES.get(container.format, {}).get(field, f"file:{field}")
     elif field == "excess_bytes":
         size = container.virtual_size
         value = None if size is None else container.file_size - size - layout.FOOTER_SIZE
@@ -68,7 +76,7 @@ def vhd_defects(image: Image, *, kinds: tuple[Kind, ...]) -> Observation:
     kinds: which defects to look for.
     """
     container = image.os_disk.container
-    if container.format != "vhd":
+    if container.format not in ("vhd", "vhdx"):
         raise Unreadable(f"the file holds {container.contents}: its structures were not looked at")
     found = (each for each in container.defects if each.kind in kinds)
     return Observation.listing("container", tuple(Observation(each.message, f"{each.where}:{each.kind}") for each in found))

@@ -10,7 +10,7 @@ from vhdprep.model import ABSENT, Outcome, Value
 from vhdprep.report import upload
 
 if TYPE_CHECKING:
-    from vhdprep.model import DiskReport, Finding, GuestFacts, Report
+    from vhdprep.model import DiskReport, Finding, GuestFacts, Provisioner, Report
 
 SCHEMA = "vhdprep-report/1"
 _VOLUME = ("id", "kind", "offset", "size", "type_id", "filesystem", "read", "reason", "uuid", "label", "part_uuid", "part_label", "free", "state")
@@ -37,6 +37,7 @@ def document(report: Report) -> dict[str, Any]:
         "gaps": list(report.gaps),
         "disks": [_disk(each) for each in report.disks],
         "guest": _guest(report.guest) if report.guest else None,
+        "provisioner": _provisioner(report.provisioner) if report.provisioner else None,
         "findings": [_finding(each) for each in report.findings],
         "upload": planned._asdict() if planned else None,
         "run": {"started": report.started, "seconds": round(report.seconds, 3), "backend": report.backend},
@@ -66,6 +67,10 @@ def _disk(disk: DiskReport) -> dict[str, Any]:
 
 def _guest(facts: GuestFacts) -> dict[str, Any]:
     return {name: getattr(facts, name) for name in _GUEST}
+
+
+def _provisioner(found: Provisioner) -> dict[str, Any]:
+    return {"who": found.who, "because": [{"where": each.where, "value": _value(each.value)} for each in found.because]}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from vhdprep.model import Outcome, Severity, Verdict
+from vhdprep.model import Outcome, Severity, Target, Verdict
 from vhdprep.remedy import LockPassword, RemoveFiles, TruncateFiles
 from vhdprep.report import upload, words
 
@@ -81,6 +81,8 @@ def _head(report: Report, page: _Page) -> Iterator[str]:
     yield page.bold(verdict_line(report, colour=page.colour))
     if report.guest:
         yield from page.paragraph(words.guest(report.guest, on_disk=bool(report.disks)), "  ")
+    if report.provisioner and report.target is not Target.SPECIALIZED:
+        yield from page.paragraph(words.provisioner(report.provisioner), "  ")
     for each in report.disks:
         label = f"data disk {words.safe(each.container.path)}: " if each.role == "data" else ""
         yield from page.paragraph(label + ", ".join(part for part in (words.container(each.container), words.disk(each)) if part), "  ")
@@ -202,7 +204,7 @@ def _summary(report: Report, page: _Page) -> Iterator[str]:
         for command in planned.commands:
             yield f"  {command}"  # not wrapped: it is to be copied
         if report.guest and len(report.guest.generations) > 1:
-            yield from page.paragraph("It boots as both generations; with V1 in both places it becomes a Generation 1 image.", "")
+            yield from page.paragraph("It boots as both generations; with V1 in the place of V2 it becomes a Generation 1 image.", "")
 
 
 def _volumes(report: Report, page: _Page) -> Iterator[str]:

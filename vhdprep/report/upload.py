@@ -30,7 +30,7 @@ def plan(report: Report) -> Upload | None:
     if report.verdict is not Verdict.READY or facts is None or not report.disks:
         return None
     container = report.disks[0].container
-    if container.type is not DiskType.FIXED:
+    if container.format != "vhd" or container.type is not DiskType.FIXED:
         return None
     os_type = "Windows" if facts.os == "windows" else "Linux"
     architecture = _ARCHITECTURES.get(facts.arch or "")
@@ -44,7 +44,19 @@ def plan(report: Report) -> Upload | None:
     ]
     if report.target is Target.SPECIALIZED:
         commands.append(f"az vm create -g GROUP -n VM --attach-os-disk DISK --os-type {os_type}")
+    elif facts.generation == 2 or architecture == "Arm64":
+        commands += _into_gallery(os_type, shape, trusted=architecture == "x64")
     else:
         commands.append(f"az image create -g GROUP -n IMAGE --source DISK --os-type {os_type} {generation}".rstrip())
     state = "Specialized" if report.target is Target.SPECIALIZED else "Generalized"
     return Upload(container.file_size, os_type, facts.generation, state, architecture, commands)
+
+
+def _into_gallery(os_type: str, shape: str, *, trusted: bool) -> list[str]:
+    """A gallery's image: a managed image cannot have Trusted Launch, the default of new Generation 2 machines, nor be Arm64."""
+    features = "--features SecurityType=TrustedLaunchSupported" if trusted else ""
+    return [
+        "az sig image-definition create -g GROUP --gallery-name GALLERY -i IMAGE --publisher PUBLISHER --offer OFFER --sku SKU "
+        f"--os-type {os_type} --os-state Generalized {shape}{features}".rstrip(),
+        "az sig image-version create -g GROUP --gallery-name GALLERY -i IMAGE -e 1.0.0 --os-snapshot DISK",
+    ]

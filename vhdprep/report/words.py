@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vhdprep.model import ABSENT, Value
 
 if TYPE_CHECKING:
-    from vhdprep.model import Container, DiskReport, GuestFacts
+    from vhdprep.model import Container, DiskReport, GuestFacts, Provisioner
 
 _UNITS = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
@@ -60,6 +60,23 @@ def guest(facts: GuestFacts, *, on_disk: bool = True) -> str:
     generations = " or ".join(str(each) for each in facts.generations)
     boots = f", boots as Generation {generations}" if generations else ", no way to boot was found" if on_disk else ""
     return f"{safe(facts.product)}, {safe(facts.arch or 'unknown architecture')}{boots}"
+
+
+_PROVISIONERS = {
+    "cloud-init": "cloud-init will provision it",
+    "waagent": "the Azure Linux Agent will provision it",
+    "azure-init": "azure-init will provision it",
+    "nobody": "nobody will provision it",
+    "contradiction": "cloud-init and the Azure Linux Agent are at odds over who provisions it",
+}
+
+
+def provisioner(found: Provisioner) -> str:
+    """``cloud-init will provision it``; with the reasons where that is bad news."""
+    if found.who is None:
+        return f"who will provision it is not known: {safe(str(found.because[0].value))}"
+    reasons = "; ".join(f"{safe(str(each.value))} ({safe(each.where)})" for each in found.because)
+    return _PROVISIONERS[found.who] + (f": {reasons}" if found.who in ("nobody", "contradiction") else "")
 
 
 def disk(described: DiskReport) -> str:

@@ -114,17 +114,19 @@ def _container(given: Mapping[str, Any], unreadable: tuple[str, ...]) -> Contain
         "footer:sectors_per_track": sectors, "footer:unique_id": "01234567-89ab-cdef-0123-456789abcdef", "footer:saved_state": 0,
     }  # fmt: skip
     named = {key: value for key, value in (base | {key: value for key, value in given.items() if ":" in key}).items() if key not in unreadable}
-    is_vhd = given.get("format", "vhd") == "vhd"
+    file_format = given.get("format", "vhd")
+    if file_format != "vhd":
+        named = {key: value for key, value in named.items() if key.startswith(f"{file_format}:")}
     return Container(
         path=given.get("file_name", "image.vhd"),
-        format=given.get("format", "vhd"),
+        format=file_format,
         contents=given.get("contents", "a fixed VHD"),
-        type=kind if is_vhd and "type" not in unreadable else None,
+        type=kind if file_format in ("vhd", "vhdx") and "type" not in unreadable else None,
         virtual_size=None if "virtual_size" in unreadable else size,
         file_size=given.get("file_size", size + 512),
         creator=None if "creator" in unreadable else given.get("creator", "win "),
         parent=given.get("parent"),
-        fields=named if is_vhd else {},
+        fields=named,
         defects=_defects(given.get("defects", {})),
     )
 

@@ -1,6 +1,6 @@
-"""The parents of a differencing VHD: found beside the child or by its relative locator, and proven by their unique id.
+"""The parents of a differencing VHD or VHDX: found beside the child or by its relative locator, and proven by their id.
 
-A locator is text out of the image. It can only lead to a file that is a VHD with the very id that the child
+A locator is text out of the image. It can only lead to a file that is a VHD or VHDX with the very id that the child
 names, so nothing else of the host is ever read through it; absolute locators are not followed.
 """
 
@@ -22,6 +22,8 @@ MAX_CHAIN = 32
 """Longest chain that is followed; Hyper-V itself stops working well far earlier."""
 MAX_LOCATOR = 4096
 """Bytes of a locator that are read."""
+_OWN_ID = {"vhd": "footer:unique_id", "vhdx": "vhdx:data_write_guid"}
+"""Where a file's own id stands, by format."""
 
 
 class Link(NamedTuple):
@@ -52,7 +54,7 @@ def follow(path: Path, container: Container) -> tuple[list[Link], list[Defect]]:
 
 
 def _find_parent(child: Link) -> Link:
-    wanted = child.container.fields.get("header:parent_unique_id")
+    wanted = _wanted_ids(child.container)
     names = _candidates(child)
     others = []
     for path in names:
@@ -60,21 +62,29 @@ def _find_parent(child: Link) -> Link:
             if not path.is_file():
                 continue
             found = describe(path)
-        except (UsageError, OSError, ValueError):
+        except (UsageError, Unreadable, OSError, ValueError):
             continue
-        if found.format == "vhd" and found.fields.get("footer:unique_id") == wanted:
+        if found.format == child.container.format and found.fields.get(_OWN_ID[found.format]) in wanted:
             return Link(path, found)
         others.append(path.name)
+    kind = f"a differencing {child.container.format.upper()} holds only changes"
     shown = " or ".join(dict.fromkeys(path.name for path in names)) or child.container.parent
     if others:
-        raise Unreadable(f"a differencing VHD holds only changes, and {others[0]} beside it is not its parent: another unique id than {wanted}")
-    raise Unreadable(f"a differencing VHD holds only changes, and its parent {shown} is missing; put it beside, or merge the chain")
+        since = ", or it was written to since" if child.container.format == "vhdx" else ""
+        raise Unreadable(f"{kind}, and {others[0]} beside it is not its parent: another unique id than {' or '.join(wanted)}{since}")
+    raise Unreadable(f"{kind}, and its parent {shown} is missing; put it beside, or merge the chain")
+
+
+def _wanted_ids(child: Container) -> list[str]:
+    """The ids of which the parent must have one. A VHDX may have two while changes are merged into the parent."""
+    names = ("header:parent_unique_id", "vhdx:parent_linkage", "vhdx:parent_linkage2")
+    return [str(child.fields[name]).strip("{}").lower() for name in names if name in child.fields]
 
 
 def _candidates(child: Link) -> list[Path]:
     """Files that may be the parent: by the relative locator, then by the bare name in the child's folder."""
     folder = child.path.parent
-    names = [name for name in (*_relative_locators(child), child.container.parent or "") if name]
+    names = [name for name in (*_relative_locators(child), *_vhdx_paths(child.container), child.container.parent or "") if name]
     found: list[Path] = []
     for name in names:
         parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
@@ -84,6 +94,11 @@ def _candidates(child: Link) -> list[Path]:
             found.append(folder.joinpath(*parts))
         found.append(folder / parts[-1])
     return list(dict.fromkeys(found))
+
+
+def _vhdx_paths(child: Container) -> list[str]:
+    """The paths of a VHDX's parent, in the order in which the format wants them tried."""
+    return [str(child.fields[f"vhdx:{name}"]) for name in ("relative_path", "volume_path", "absolute_win32_path") if f"vhdx:{name}" in child.fields]
 
 
 def _relative_locators(child: Link) -> list[str]:

@@ -78,6 +78,10 @@ def _describe(path: Path, handle: BinaryIO, file_size: int) -> Container:
     start = read_at(handle, 0, 0x10048)
     at, defects = _locate_footer(handle, start, file_size)
     if at is None:
+        if start.startswith(layout.VHDX_MAGIC):
+            from vhdprep.vhd import vhdx  # late: most images are VHDs
+
+            return vhdx.describe(path, handle, file_size)
         return _describe_other(path, start, file_size)
     data = read_at(handle, at, layout.FOOTER_SIZE).ljust(layout.FOOTER_SIZE, b"\0")
     fields = footer.parse(data, layout.FOOTER)

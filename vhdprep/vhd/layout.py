@@ -72,8 +72,9 @@ PARENT_LOCATOR_SIZE = 24
 
 DISK_TYPES = {2: "fixed", 3: "dynamic", 4: "differencing"}
 
+VHDX_MAGIC = b"vhdxfile"
 MAGICS: tuple[tuple[int, bytes, str, str], ...] = (
-    (0, b"vhdxfile", "vhdx", "a VHDX container"),
+    (0, VHDX_MAGIC, "vhdx", "a VHDX container"),
     (0, b"QFI\xfb", "qcow2", "a QCOW2 container"),
     (0, b"KDMV", "vmdk", "a VMDK container"),
     (0, b"COWD", "vmdk", "a VMDK container (ESX)"),

@@ -13,6 +13,7 @@ from vhdprep.disk.native.stream import Stream
 from vhdprep.disk.recorder import NOTHING
 from vhdprep.errors import Unreadable, UnsupportedFilesystem, first_line
 from vhdprep.model import Defect, DiskType, Volume, VolumeKind
+from vhdprep.vhd import chain
 from vhdprep.vhd.blocks import DynamicReader, FlatReader
 from vhdprep.vhd.container import open_image
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from vhdprep.disk.native.partition import Partition
     from vhdprep.model import Container
     from vhdprep.vhd.blocks import Reader
+    from vhdprep.vhd.chain import Link
 
 READERS = {"ext2": "ext", "ext3": "ext", "ext4": "ext", "xfs": "xfs", "btrfs": "btrfs", "vfat": "fat", "ntfs": "ntfs"}
 """File system → module of this package with ``open_files``."""
@@ -186,7 +188,7 @@ def _open_one(stack: ExitStack, source: Source, avoid: Mapping[str, str]) -> Nat
         if recorder.CONTAINER in avoid:
             raise Unreadable(f"{source.path.name} is not read: {avoid[recorder.CONTAINER]}")
         recorder.note(recorder.CONTAINER)
-        reader = _open_reader(source.path, handle, source.container)
+        reader = _open_reader(stack, source.path, handle, source.container)
         if close := getattr(reader, "close", None):
             stack.callback(close)
         return NativeDisk(reader, source.prefix, avoid)
@@ -194,7 +196,7 @@ def _open_one(stack: ExitStack, source: Source, avoid: Mapping[str, str]) -> Nat
         return error
 
 
-def _open_reader(path: Path, handle: BinaryIO, container: Container) -> Reader:
+def _open_reader(stack: ExitStack, path: Path, handle: BinaryIO, container: Container) -> Reader:
     if container.format == "raw":
         return FlatReader(handle, container.file_size)
     if container.format == "vhd" and container.type is DiskType.FIXED:
@@ -205,11 +207,25 @@ def _open_reader(path: Path, handle: BinaryIO, container: Container) -> Reader:
         if broken := kinds & {"header-missing", "block-size", "block-count", "block-table-outside"}:
             raise Unreadable(f"the block table of the dynamic VHD cannot be used ({', '.join(sorted(broken))})")
         return DynamicReader(handle, container.fields, container.file_size)
-    if container.format == "vhdx" or container.type is DiskType.DIFFERENCING:
+    if container.format == "vhdx":
+        return _open_vhdx(stack, chain.follow(path, container)[0])
+    if container.type is DiskType.DIFFERENCING:
         vhdi = importlib.import_module(f"{__name__}.vhdi")  # late: most images do not need it
         reader: Reader = vhdi.VhdiReader(path, container)
         return reader
     raise Unreadable(f"there is no disk to read: the file holds {container.contents}")
+
+
+def _open_vhdx(stack: ExitStack, links: Sequence[Link]) -> Reader:
+    """The disk of a VHDX, over those of its parents."""
+    from vhdprep.vhd import vhdx  # late: most images do not need it
+
+    (path, container), *parents = links
+    sector = container.fields.get("vhdx:logical_sector_size", SECTOR)
+    if sector != SECTOR:
+        raise Unreadable(f"{path.name} has logical sectors of {sector} bytes; partition tables that count in these are not read")
+    parent = _open_vhdx(stack, parents) if parents else None
+    return vhdx.open_reader(stack.enter_context(open_image(path)), container, parent)
 
 
 def _read_table(reader: Reader) -> Table | None:

@@ -1,4 +1,4 @@
-"""VHDX and differencing VHDs as linear bytes, through pyvhdi."""
+"""Differencing VHDs as linear bytes, through pyvhdi."""
 
 from __future__ import annotations
 
@@ -7,30 +7,25 @@ from typing import TYPE_CHECKING, Any
 import pyvhdi
 
 from vhdprep.errors import Unreadable, first_line
-from vhdprep.model import DiskType
 from vhdprep.vhd import chain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vhdprep.model import Container, Defect
+    from vhdprep.model import Container
 
 
 class VhdiReader:
-    """A container that pyvhdi opens, with its parents."""
+    """A differencing VHD that pyvhdi opens, with its parents."""
 
     def __init__(self, path: Path, container: Container) -> None:
-        """Open ``path`` and, for a differencing VHD, its whole chain.
+        """Open ``path`` and its whole chain.
 
         Raises:
             Unreadable: pyvhdi refuses one of the files, or a parent is missing.
         """
-        self.defects: list[Defect] = []
-        paths = [path]
-        if container.type is DiskType.DIFFERENCING:
-            links, self.defects = chain.follow(path, container)
-            paths = [link.path for link in links]
-        self._files = [_open(each) for each in paths]
+        links, self.defects = chain.follow(path, container)
+        self._files = [_open(link.path) for link in links]
         try:
             for child, parent in zip(self._files, self._files[1:], strict=False):
                 child.set_parent(parent)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from functools import cmp_to_key
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 
+from vhdprep.guest.formats import rpmversion
 from vhdprep.guest.formats.textlines import lines
 
 _BLOCK = re.compile(r"\s*(menuentry|submenu)\s+(.*)\{\s*$")
 _SET = re.compile(r"\s*set\s+(\w+)=(.*)$")
 _COMMAND = re.compile(r"\s*(linux|linux16|linuxefi|initrd|initrd16|initrdefi|search)\s+(.*)$")
-_VERSION_PART = re.compile(r"[0-9]+|[a-zA-Z]+")
 
 
 class Entry:
@@ -115,7 +114,7 @@ def bls_entry(text: str, variables: dict[str, str]) -> Entry:
 
 def sort_bls(names: list[str]) -> list[str]:
     """BLS file names, newest first, by rpm's version comparison."""
-    return sorted(names, key=cmp_to_key(_compare_versions), reverse=True)
+    return sorted(names, key=rpmversion.key, reverse=True)
 
 
 def choose_bls(names: list[str], titles: list[str], saved: str) -> int:
@@ -162,15 +161,3 @@ def _words(text: str) -> list[str]:
 
 def _expand(value: str, variables: dict[str, str]) -> str:
     return re.sub(r"\$\{?(\w+)\}?", lambda match: variables.get(match[1], ""), value).strip()
-
-
-def _compare_versions(left: str, right: str) -> int:
-    for a, b in zip_longest(_VERSION_PART.findall(left), _VERSION_PART.findall(right)):
-        if a is None or b is None:
-            return -1 if a is None else 1
-        if a.isdigit() != b.isdigit():
-            return 1 if a.isdigit() else -1
-        key_a, key_b = (int(a), int(b)) if a.isdigit() else (a, b)
-        if key_a != key_b:
-            return 1 if key_a > key_b else -1
-    return 0
