@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from vhdprep.disk.backend import DiskSet
 from vhdprep.errors import Unreadable
 from vhdprep.guest import detect, detect_windows, slots, subvolumes
+from vhdprep.guest.devices import find_volume
 from vhdprep.guest.files import GuestFiles
 from vhdprep.guest.formats import fstab
 from vhdprep.guest.image import Guest
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 _ROOT_MARKS = ("/etc/os-release", "/etc/fstab", "/etc/passwd", "/etc/debian_version", "/etc/redhat-release", "/etc/SuSE-release")
 _ROOT_BODY = ("/usr", "/bin", "/sbin")
 _ESP_TYPES = {"C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "0xef"}
-_DEVICE = re.compile(r"/dev/(?:[shv]da|xvda|nvme0n1p|mmcblk0p)(\d+)$")
-_MAPPED = re.compile(r"/dev/(?:mapper/|disk/by-id/dm-name-)([^/]+)$")
-_BY_LINK = {"by-uuid": "uuid", "by-label": "label", "by-partuuid": "part_uuid", "by-partlabel": "part_label"}
-_BY_TAG = {"UUID": "uuid", "LABEL": "label", "PARTUUID": "part_uuid", "PARTLABEL": "part_label"}
 
 
 def assemble(first: Disk, others: Sequence[Disk] = ()) -> Guest:
@@ -55,7 +51,20 @@ def assemble(first: Disk, others: Sequence[Disk] = ()) -> Guest:
     mounts, trees = _mount(files, disk, entries, root)
     mounts |= slotted.mounts if slotted else {}
     facts = detect.detect(files, first, esp)
-    return Guest(facts, files, root.volume.id, mounts, entries, tuple(disk.volumes), esp, {}, subvolumes=trees)
+    code = first.fields.get("mbr:boot_loader")
+    return Guest(
+        facts,
+        files,
+        root.volume.id,
+        mounts,
+        entries,
+        tuple(disk.volumes),
+        esp,
+        {},
+        subvolumes=trees,
+        open_volume=disk.files,
+        boot_code=str(code) if code else None,
+    )
 
 
 def assemble_tree(tree: Files) -> Guest:
@@ -69,42 +78,6 @@ def assemble_tree(tree: Files) -> Guest:
     files = GuestFiles(tree)
     entries = fstab.parse(files.text("/etc/fstab") or "")
     return Guest(detect.detect(files, None, None), files, "tree", {"/": "tree"}, entries, (), None, {})
-
-
-def find_volume(spec: str, volumes: Sequence[Volume]) -> Volume | None:
-    """The volume that an fstab or ``root=`` specification names; None = not on this disk.
-
-    A bare device name such as ``/dev/sda2`` is taken as the partition of that number: it is where the
-    guest's builder saw it, though not where Azure will.
-    """
-    tag, _, value = spec.partition("=")
-    attribute = _BY_TAG.get(tag)
-    if attribute is None and spec.startswith("/dev/disk/by-"):
-        link, _, value = spec[len("/dev/disk/") :].partition("/")
-        attribute = _BY_LINK.get(link)
-    if attribute is not None:
-        wanted = value.casefold() if "uuid" in attribute else value
-        for volume in volumes:
-            have = getattr(volume, attribute)
-            if have is not None and (have.casefold() if "uuid" in attribute else have) == wanted:
-                return volume
-        return None
-    return _find_device(spec, volumes)
-
-
-def _find_device(spec: str, volumes: Sequence[Volume]) -> Volume | None:
-    """By a device name: a partition's number, ``/dev/group/volume`` or the device mapper's name of a logical volume."""
-    if device := _DEVICE.match(spec):
-        return next((volume for volume in volumes if volume.id == f"p{device[1]}"), None)
-    if mapped := _MAPPED.match(spec):
-        return next((volume for volume in volumes if _mapper_name(volume) == mapped[1]), None)
-    return next((volume for volume in volumes if volume.id == spec.removeprefix("/dev/")), None)
-
-
-def _mapper_name(volume: Volume) -> str | None:
-    """``group-volume`` with the hyphens of both doubled (LVM2 ``dm_build_dm_name``)."""
-    group, slash, name = volume.id.replace("-", "--").partition("/")
-    return f"{group}-{name}" if slash else None
 
 
 def _is_root(files: Files) -> bool:

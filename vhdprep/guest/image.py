@@ -40,6 +40,10 @@ class Guest(NamedTuple):
     """Of Windows."""
     subvolumes: Mapping[str, str] = MappingProxyType({})
     """Mount point → path of the subvolume that is mounted there, where it is one."""
+    open_volume: Callable[[Volume], Files] | None = None
+    """The files of a volume, whether it is mounted or not; None = there is no disk."""
+    boot_code: str | None = None
+    """Whose code stands in the first sector: ``grub | syslinux | other``; None = there is none, or no disk."""
 
     def need_registry(self) -> Registry:
         """The registry.

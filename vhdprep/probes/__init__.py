@@ -5,7 +5,7 @@ A probe is a verb of looking that could serve three rules; no product is in its 
 
 from __future__ import annotations
 
-from vhdprep.probes import boot, config, container, disk, files, guest, network, system, windows
+from vhdprep.probes import boot, config, container, disk, efi, files, guest, mounts, network, system, windows
 from vhdprep.probes.registry import ParameterInfo, Probe
 
 __all__ = ["PROBES", "ParameterInfo", "Probe"]
@@ -35,9 +35,11 @@ PROBES: tuple[Probe, ...] = (
     boot.kernel_argument,
     boot.kernel_module,
     boot.early_module,
-    boot.efi_files,
-    boot.efi_program,
-    boot.fstab_entries,
+    boot.kernel_option,
+    efi.efi_files,
+    efi.efi_program,
+    mounts.fstab_entries,
+    mounts.crypttab_entries,
     network.network_profiles,
     windows.registry_value,
     windows.registry_key,

@@ -166,7 +166,8 @@ def _guest(given: Mapping[str, Any], disk: MemoryDisk, unreadable: tuple[str, ..
         stated["generations"] = tuple(stated["generations"])
     facts = base._replace(**stated)
     tree = GuestFiles(disk.files(disk.volumes[0]))
-    mounts = {"/": "p1"}
+    extras = enumerate(given.get("disk", {}).get("volumes", []), 2)
+    mounts = {"/": "p1"} | {extra["mount"]: f"p{number}" for number, extra in extras if "mount" in extra}
     hidden = any(re.match(r"ESP:|esp$", each) for each in unreadable)
     esp = MemoryFiles(given["esp"], ["/"] if hidden else (), case_sensitive=False) if "esp" in given else None
     try:
@@ -175,7 +176,7 @@ def _guest(given: Mapping[str, Any], disk: MemoryDisk, unreadable: tuple[str, ..
         entries = ()
     registry = memory_registry(given.get("registry", {}), unreadable) if _is_windows(given) else None
     memo = {remembered_as(packages.installed): given["packages"]} if "packages" in given else {}
-    return Guest(facts, tree, "p1", mounts, entries, tuple(disk.volumes), esp, memo, registry)
+    return Guest(facts, tree, "p1", mounts, entries, tuple(disk.volumes), esp, memo, registry, open_volume=disk.files)
 
 
 def _is_windows(given: Mapping[str, Any]) -> bool:
