@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.memory import guest
+from vhdprep.errors import Unreadable
 from vhdprep.guest.systemd import unit_state
 
 UNIT = "[Service]\nExecStart=/x\n[Install]\nWantedBy=multi-user.target\n"
 HOME = "/usr/lib/systemd/system/a.service"
 LINK = {"link": HOME}
+ENABLED = {HOME: UNIT, "/etc/systemd/system/multi-user.target.wants/a.service": LINK}
 
 
 @pytest.mark.parametrize(
@@ -75,3 +77,29 @@ def test_targets_that_want_each_other_in_layers_are_followed_once():
                 for high in "ab"
             }
     assert unit_state(guest(files), "a.service").state == "disabled"
+
+
+def booted(line):
+    return {"/boot/grub/grub.cfg": f"menuentry x {{ linux /boot/vmlinuz-1 ro {line}; }}"}
+
+
+def test_a_unit_masked_on_the_kernels_command_line_does_not_start():
+    found = unit_state(guest({**ENABLED, **booted("systemd.mask=a.service")}), "a.service")
+    assert found == ("masked", "/boot/grub/grub.cfg:1 (systemd.mask)")
+
+
+def test_a_unit_wanted_on_the_kernels_command_line_starts():
+    files = {HOME: UNIT}
+    assert unit_state(guest({**files, **booted("quiet")}), "a.service").state == "disabled"
+    assert unit_state(guest({**files, **booted("systemd.wants=a.service")}), "a.service").state == "enabled"
+
+
+@pytest.mark.parametrize("line", ["init=/bin/bash", "systemd.unit=rescue.target", "systemd.unit=kiosk.target"])
+def test_what_starts_in_another_system_than_the_usual_is_not_known(line):
+    with pytest.raises(Unreadable, match=line):
+        unit_state(guest({**ENABLED, **booted(line)}), "a.service")
+
+
+@pytest.mark.parametrize("line", ["init=/usr/lib/systemd/systemd", "init=/sbin/init", "systemd.unit=graphical.target"])
+def test_the_usual_system_named_on_the_command_line_is_the_usual_one(line):
+    assert unit_state(guest({**ENABLED, **booted(line)}), "a.service").state == "enabled"

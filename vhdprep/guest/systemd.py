@@ -11,6 +11,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.disk.backend import FileKind
+from vhdprep.errors import Unreadable
+from vhdprep.guest import boot
 from vhdprep.guest.formats import keyvalue
 from vhdprep.guest.formats.textlines import lines
 from vhdprep.guest.image import once
@@ -35,6 +37,21 @@ _STANDARD_TARGETS = {
 """Targets that every systemd machine reaches on the way up."""
 
 
+_INIT_DIRECTORIES = ("/sbin", "/usr/sbin", "/bin", "/usr/bin", "/lib/systemd", "/usr/lib/systemd", "/lib/sysvinit", "/usr/lib/sysvinit")
+_USUAL_INITS = {f"{base}/{name}" for base in _INIT_DIRECTORIES for name in ("init", "systemd", "openrc-init")}
+_USUAL_GOALS = {"default.target", "graphical.target", "multi-user.target"}
+
+
+class CommandLine(NamedTuple):
+    """What the default boot entry's command line tells PID 1 (kernel-command-line(7))."""
+
+    place: str = ""
+    masked: frozenset[str] = frozenset()
+    wanted: frozenset[str] = frozenset()
+    init: str | None = None
+    goal: str | None = None
+
+
 class UnitState(NamedTuple):
     """``enabled | disabled | static | masked | absent`` and the file or link that proves it."""
 
@@ -43,26 +60,66 @@ class UnitState(NamedTuple):
 
 
 def unit_state(guest: Guest, name: str) -> UnitState:
-    """Whether the unit ``name`` starts at boot."""
+    """Whether the unit ``name`` starts at boot.
+
+    Raises:
+        Unreadable: the boot entry starts another program in the place of init, or leads to an unusual target.
+    """
+    line = command_line(guest)
+    if line.init is not None and line.init not in _USUAL_INITS:
+        raise Unreadable(f"{line.place}: init={line.init} runs in the place of init; what it starts is not known")
     if guest.facts.init in ("openrc", "sysv"):
         return _classic(guest, name.removesuffix(".service"))
     found = _find_unit(guest, name)
     if found is None:
         return UnitState("absent", name)
+    if line.goal is not None and line.goal not in _USUAL_GOALS:
+        raise Unreadable(f"{line.place}: systemd.unit={line.goal} leads to another target than usual; what that starts is not known")
     path, names = found
+    return _stopped(guest, line, path, names) or _started(guest, line, name, names) or _by_its_file(guest, name, path)
+
+
+def _stopped(guest: Guest, line: CommandLine, path: str, names: set[str]) -> UnitState | None:
     if _is_masked(guest, path):
         return UnitState("masked", path)
+    return UnitState("masked", f"{line.place} (systemd.mask)") if names & line.masked else None
+
+
+def _started(guest: Guest, line: CommandLine, name: str, names: set[str]) -> UnitState | None:
+    """Enabled by the command line, by a link, or by its socket, timer or path unit."""
+    if names & line.wanted:
+        return UnitState("enabled", f"{line.place} (systemd.wants)")
     if link := _enabling_link(guest, names):
         return UnitState("enabled", link)
-    if name.endswith(".service"):
-        for suffix in (".socket", ".timer", ".path"):
-            starter = unit_state(guest, name.removesuffix(".service") + suffix)
-            if starter.state == "enabled":
-                return starter
+    for suffix in (".socket", ".timer", ".path") if name.endswith(".service") else ():
+        starter = unit_state(guest, name.removesuffix(".service") + suffix)
+        if starter.state == "enabled":
+            return starter
+    return None
+
+
+def _by_its_file(guest: Guest, name: str, path: str) -> UnitState:
     has_install = any(key.startswith("Install.") for key in keyvalue.ini(guest.files.text(path) or ""))
-    if has_install and (line := _preset(guest, name)):
-        return UnitState("enabled", line)
+    if has_install and (preset := _preset(guest, name)):
+        return UnitState("enabled", preset)
     return UnitState("disabled" if has_install else "static", path)
+
+
+@once
+def command_line(guest: Guest) -> CommandLine:
+    """What the command line says of units; nothing where the boot entry is not known, for rules about it say so."""
+    try:
+        entry = boot.default_entry(guest)
+    except Unreadable:
+        return CommandLine()
+    inits, goals = entry.values("init"), entry.values("systemd.unit")
+    return CommandLine(
+        entry.place,
+        frozenset(entry.values("systemd.mask")),
+        frozenset(entry.values("systemd.wants")),
+        inits[-1] if inits else None,
+        goals[-1] if goals else None,
+    )
 
 
 def _find_unit(guest: Guest, name: str) -> tuple[str, set[str]] | None:

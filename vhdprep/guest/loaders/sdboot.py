@@ -43,6 +43,12 @@ class _Entry(NamedTuple):
     suffix: str
     place: _Place
     image: Spot | None = None
+    program: str = ""
+    """What it starts, as the file names it."""
+
+    def is_there(self) -> bool:
+        """Whether its program is; otherwise the menu does not show it."""
+        return self.image is not None or self.place.files.is_file(_path(self.program))
 
     @property
     def id(self) -> str:
@@ -57,12 +63,12 @@ def entry(guest: Guest) -> BootEntry | None:
         Unreadable: it starts no Linux kernel, or it cannot be told what it starts.
     """
     places = _places(guest)
-    found = [each for place in places for each in (*_type1(guest, place), *_type2(place))]
     settings = _settings(places[0].files) if places else {}
-    if not found:
-        if any(place.files.glob("/loader/entries/*.conf") for place in places):
-            raise Unreadable(f"{places[0].shown}:/loader/entries: none of the boot entries names a kernel that is there")
+    named = [each for place in places for each in (*_type1(guest, place), *_type2(place))]
+    if not named:
         return None
+    # Where every program is missing the menu is empty, and the first entry shows what is missing.
+    found = [each for each in named if each.is_there()] or named
     ordered = sorted(found, key=lambda each: bls.systemd_place(each.type1))
     pattern = settings.get("default", "").lower()
     chosen = next((each for each in ordered if fnmatchcase(each.id, pattern)), ordered[0])
@@ -89,14 +95,14 @@ def _settings(files: GuestFiles) -> dict[str, str]:
 
 
 def _type1(guest: Guest, place: _Place) -> list[_Entry]:
-    """Entry files; those whose program is missing, or is for another architecture, are not in the menu."""
+    """Entry files that name a program for this architecture."""
     found = []
     for name in _names(place.files, "/loader/entries", ".conf"):
         each = bls.parse(name, place.files.text(f"/loader/entries/{name}") or "")
         program = next((each.first(kind) for kind in _KINDS if kind in each.keys), None)
         machine = each.first("architecture").lower()
-        if program and place.files.is_file(_path(program)) and machine in ("", _ARCHITECTURES.get(guest.facts.arch or "", machine)):
-            found.append(_Entry(each, ".conf", place))
+        if program and machine in ("", _ARCHITECTURES.get(guest.facts.arch or "", machine)):
+            found.append(_Entry(each, ".conf", place, program=program))
     return found
 
 
@@ -121,13 +127,12 @@ def _start(guest: Guest, chosen: _Entry) -> BootEntry:
         return unified.entry(chosen.image)
     keys, place = chosen.type1.keys, chosen.place
     where = f"{place.shown}:/loader/entries/{chosen.type1.name}.conf"
-    program = next(chosen.type1.first(kind) for kind in _KINDS if kind in keys)
-    kernel = _find(guest, place, program)
+    kernel = _find(guest, place, chosen.program)
     options = " ".join(keys.get("options", []))
     if kernel.spot is not None and ".linux" in unified.sections(kernel.spot):
         return unified.entry(kernel.spot, options)
-    if "efi" in keys or "uki" in keys:
-        raise Unreadable(f"{where}: the default boot entry starts an EFI program that holds no Linux kernel ({program})")
+    if kernel.spot is not None and "linux" not in keys:
+        raise Unreadable(f"{where}: the default boot entry starts an EFI program that holds no Linux kernel ({chosen.program})")
     initrds = tuple(_find(guest, place, each) for each in keys.get("initrd", []))
     return BootEntry("systemd-boot", where, chosen.type1.first("title"), kernel, initrds, split(options), chosen.type1.first("version") or None)
 

@@ -36,7 +36,8 @@ def entry(spot: Spot, options: str | None = None) -> BootEntry:
     release = _text(spot, parts.get(".uname")) or None
     title = _release_field(spot, parts, "PRETTY_NAME") or spot.path.rpartition("/")[2]
     initrds = tuple(_part(spot, parts[name]) for name in _INITRDS if name in parts)
-    return BootEntry("unified", spot.shown, title, _part(spot, parts[".linux"]), initrds, split(line), release)
+    kernel = _part(spot, parts[".linux"], f", {release}" if release else "")
+    return BootEntry("unified", spot.shown, title, kernel, initrds, split(line), release)
 
 
 def sections(spot: Spot) -> dict[str, Section]:
@@ -88,8 +89,8 @@ def _release_field(spot: Spot, parts: dict[str, Section], name: str) -> str | No
     return setting.value if setting else None
 
 
-def _part(spot: Spot, section: Section) -> BootFile:
-    inner = bootfiles.Spot(spot.files, spot.path, f"{spot.shown} ({section.name})")
+def _part(spot: Spot, section: Section, more: str = "") -> BootFile:
+    inner = bootfiles.Spot(spot.files, spot.path, f"{spot.shown} ({section.name}{more})")
     return BootFile(section.name, inner, section.offset, section.size)
 
 
