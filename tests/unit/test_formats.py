@@ -28,16 +28,6 @@ def test_waagent_conf_is_read_as_the_agent_reads_it():
     assert keyvalue.agent(text)["A"].line == 3
 
 
-def test_every_waagent_conf_of_the_distributions_parses(data):
-    folder = data("linux/WALinuxAgent/config/waagent.conf").parent
-    paths = sorted(folder.rglob("waagent.conf"))
-    assert len(paths) >= 17
-    for path in paths:
-        found = values(keyvalue.agent(path.read_text(encoding="utf-8")))
-        assert "Provisioning.Agent" in found or "Provisioning.Enabled" in found
-        assert not any("#" in value or '"' in value for value in found.values())
-
-
 def test_os_release_is_read_as_shell_does():
     text = 'NAME="A B"\nID=\'x\'\nVERSION_ID=12 # no\n# C=1\nBROKEN="x\nE=\n'
     assert values(keyvalue.shell(text)) == {"NAME": "A B", "ID": "x", "VERSION_ID": "12", "BROKEN": "x", "E": ""}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vhdprep.disk.backend import DiskSet
 from vhdprep.errors import Unreadable
-from vhdprep.guest import detect, detect_windows, subvolumes
+from vhdprep.guest import detect, detect_windows, slots, subvolumes
 from vhdprep.guest.devices import find_volume
 from vhdprep.guest.files import GuestFiles
 from vhdprep.guest.formats import fstab
@@ -34,7 +34,11 @@ def assemble(first: Disk, others: Sequence[Disk] = ()) -> Guest:
         Unreadable: there is none, more than one, it is on another disk, or it may lie on a volume that was not read.
     """
     disk: Disk = DiskSet((first, *others)) if others else first
-    roots = [root for volume in disk.volumes if volume.read and (root := subvolumes.find_root(disk, volume, _is_root))]
+    slotted = slots.find(first)
+    roots = [slotted.root] if slotted else []
+    taken = {root.volume.id for root in roots}
+    rest = (volume for volume in disk.volumes if volume.read and volume.id not in taken)
+    roots += [root for volume in rest if (root := subvolumes.find_root(disk, volume, _is_root))]
     if len(roots) > 1:
         raise Unreadable(f"{len(roots)} operating systems were found ({', '.join(each.volume.id for each in roots)}); one was expected")
     if not roots:
@@ -42,12 +46,13 @@ def assemble(first: Disk, others: Sequence[Disk] = ()) -> Guest:
     root = roots[0]
     if root.volume.id not in {volume.id for volume in first.volumes}:
         raise Unreadable(f"the operating system lies on {root.volume.id}, a data disk; name its disk first, the others with --data")
-    files = GuestFiles(root.files)
+    files = slotted.files if slotted else GuestFiles(root.files)
     esp = next((disk.files(volume) for volume in first.volumes if volume.type_id in _ESP_TYPES and volume.read), None)
     if directory := detect_windows.find_directory(root.files):
         return _windows(disk, first, root.volume, files, directory, esp)
     entries = fstab.parse(files.text("/etc/fstab") or "")
     mounts, trees = _mount(files, disk, entries, root)
+    mounts |= slotted.mounts if slotted else {}
     facts = detect.detect(files, first, esp)
     code = first.fields.get("mbr:boot_loader")
     return Guest(

@@ -17,6 +17,7 @@ PROBES: tuple[Probe, ...] = (
     disk.disk_defects,
     disk.volumes,
     guest.guest_fact,
+    guest.release_table,
     guest.accounts,
     guest.sudo_grants,
     files.file_kind,

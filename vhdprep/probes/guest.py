@@ -6,6 +6,7 @@ from typing import Literal
 
 from vhdprep.errors import Unreadable
 from vhdprep.guest import accounts as reading
+from vhdprep.guest import tables
 from vhdprep.guest.formats.passwd import Account
 from vhdprep.guest.image import Image
 from vhdprep.model import ABSENT, Observation
@@ -26,6 +27,17 @@ def guest_fact(
         raise Unreadable(f"which release of {facts.product} this is could not be told")
     value = tuple(str(each) for each in facts.generations) if field == "generations" else getattr(facts, field)
     return Observation(ABSENT if value is None else value, f"guest:{field}")
+
+
+@probe(returns="`supported`, `supported until DATE`, `ended on DATE`, or `listed`; absent when the table has no line for this release")
+def release_table(image: Image, *, table: Literal["end-of-support", "remote-nvme", "trusted-launch"]) -> Observation:
+    """What a dated table of rules/data says of the guest's distribution and version.
+
+    table: the maker's `end-of-support`, by the table's own date, not today's; Azure's lists for `remote-nvme` and `trusted-launch`.
+    """
+    facts = image.need_guest().facts
+    found = tables.look_up(table, facts.distro, facts.version) if facts.version else None
+    return Observation(ABSENT if found is None else found, f"rules/data/{table}.yaml as of {tables.read(table)['as_of']}")
 
 
 @probe(returns="a list of places, one for each account")

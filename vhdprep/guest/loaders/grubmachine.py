@@ -75,7 +75,7 @@ class Machine:
         """Run a configuration file; False = it is not there."""
         if file.spot is None:
             return False
-        self.run(Block(file.spot.files.text(file.spot.path) or "", 1), file.spot.shown)
+        self.run(Block(file.text(), 1), file.spot.shown)
         return True
 
     def find(self, named: str) -> BootFile:
@@ -152,7 +152,8 @@ class Machine:
                 self.variables[variable] = None
 
     def _command(self, each: Command, place: str) -> bool | None:
-        name, where = each.words[0], f"{place}:{each.line}"
+        where = f"{place}:{each.line}"
+        name = " ".join(self.words(each.words[:1], where)) if "$" in each.words[0] else each.words[0]
         if name == "function" and each.block is not None:
             self._functions[each.words[1]] = each.block, place
             return True
