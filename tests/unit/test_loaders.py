@@ -546,6 +546,12 @@ def test_a_root_without_a_name_is_found_by_its_type(generator, more, found):
     assert (volume is not None) == found
 
 
+def test_a_root_that_the_initramfs_may_name_itself_is_undecided():
+    archive = content.initramfs(["etc/cmdline.d/95root-dev.conf"], "xz", microcode=False)
+    with pytest.raises(Unreadable, match=r"may lie in etc/cmdline\.d/95root-dev\.conf inside the initramfs"):
+        boot.root_volume(machine(esp={"/EFI/BOOT/BOOTX64.EFI": uki(line="quiet", sections={".initrd": archive})}, root_type=DISCOVERABLE))
+
+
 def test_a_kernel_states_its_version():
     files = {"/boot/grub/grub.cfg": "menuentry x { linux /boot/bzImage; }", "/boot/bzImage": content.kernel("6.1.0-25", signed=True)}
     assert boot.kernel_release(machine(root=files)) == "6.1.0-25"
