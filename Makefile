@@ -16,7 +16,7 @@ SECONDS  ?= 60
 
 # Programs that build fixtures, and the Debian packages they come in.
 FIXTURE_TOOLS := mkfs.ext4:e2fsprogs mkfs.vfat:dosfstools mcopy:mtools sfdisk:fdisk mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs \
-                 qemu-img:qemu-utils ntfscat:ntfs-3g
+                 qemu-img:qemu-utils ntfscat:ntfs-3g makefs:makefs
 REAL_TOOLS    := $(FIXTURE_TOOLS) mmdebstrap:mmdebstrap sgdisk:gdisk cpio:cpio
 
 .PHONY: help run dev fmt lint type arch test test-all check fixtures real-image bench docs fuzz wheel clean tools real-tools
@@ -82,7 +82,7 @@ test: $(STAMP) tools ## run the tests (T=path, K=expression)
 test-all: $(STAMP) tools real-image ## run the tests with the real Debian image
 	$(BIN)/pytest $(T) $(ARGS)
 
-fuzz: $(STAMP) ## break hives, LVM2, btrfs and NTFS at random for SECONDS=60
+fuzz: $(STAMP) tools ## break hives, LVM2, btrfs, NTFS and UFS at random for SECONDS=60
 	$(BIN)/python -m tests.fuzz $(SECONDS)
 
 check: lint type arch test ## everything that CI asks for

@@ -93,4 +93,7 @@ def test_the_vocabulary_serves_several_rules_a_probe():
 def test_generated_files_are_in_step():
     assert json.loads((builtin_rules_dir() / "schema.json").read_text(encoding="utf-8")) == schema.rule_schema()
     assert (builtin_rules_dir() / compiled.NAME).read_text(encoding="utf-8") == compiled_rules()
+    from fixtures.docs import limits
+
+    assert (Path("vhdprep") / "LIMITS.md").read_text(encoding="utf-8") == limits()
     assert schema.vocabulary() in (builtin_rules_dir() / "README.md").read_text(encoding="utf-8")

@@ -190,6 +190,7 @@ def broken(change, *subvolumes, **options):
     """The image with its bytes changed; gives the reason why it is not read, or its files."""
     data = btrfs.build(4 * MIB, list(subvolumes) or [tree(a=b"1")], **options)
     change(data)
+    btrfs.seal(data, SUPER, 4096)
     (volume,) = NativeDisk(disk(data)).volumes
     return volume.reason
 
@@ -336,7 +337,7 @@ ZSTD_BOMB = zstandard.ZstdCompressor().compress(bytes(500 * MIB))
         (lambda writer: writer.root(5, writer.node(b"", 60_000, 0, 5), 0), "there is no node at"),
         (lambda writer: writer.root(5, writer.node(b"", 0, 1, 5), 1), "there is no node at"),
         (lambda writer: writer.root(5, writer.node(struct.pack("<QBQII", 256, 1, 0, 60_000, 160), 1, 0, 5), 0), "an item lies outside its node"),
-        (lambda writer: writer.root(5, writer.put(bytes(btrfs.NODE)), 0), "there is no node at"),
+        (lambda writer: writer.root(5, writer.put(bytes(btrfs.NODE)), 0), "the checksum of the tree node at"),
         (lambda _: None, "the tree of subvolume 5 is missing"),
         (missing_default, "its default subvolume 999 is missing"),
         (looping_places, "the place of a directory in subvolume 5 cannot be told"),
@@ -400,6 +401,7 @@ def test_a_wounded_file_system_never_breaks_the_reader(wounds, high):
     for place, bits in wounds:
         begin = (btrfs.START if high else SUPER) + (place if high else place % 4096)
         data[begin : begin + len(bits)] = bits
+        btrfs.seal(data, begin // btrfs.NODE * btrfs.NODE if high else SUPER, btrfs.NODE if high else 4096)
     found = NativeDisk(disk(data))
     for volume in found.volumes:
         if volume.read:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
-from fixtures import filesystem
+from fixtures import btrfs, filesystem
 from tests.disks import open_disk
 from tests.unit.test_tables import Bytes
 from vhdprep.check import check
+from vhdprep.disk.memory import MemoryDisk
 from vhdprep.disk.native import NativeDisk, xfssuper
 from vhdprep.disk.native.stream import Stream
 from vhdprep.errors import Unreadable
-from vhdprep.model import Outcome, Verdict
+from vhdprep.model import Outcome, Verdict, Volume, VolumeKind
+from vhdprep.probes.disk import volumes
 from vhdprep.vhd.blocks import FlatReader
 
 TOOLS = "/usr/sbin:/sbin:/usr/bin"
@@ -33,11 +36,17 @@ class Xfs(Bytes):
     def __init__(self, *records, fill=0):
         super().__init__(1024 * BLOCK)
         struct.pack_into(">4sIQ16x16sQQ16xIIIIIH", self.data, 0, b"XFSB", BLOCK, 1024, b"\x11" * 16, 1 << 10, 128, 1, 512, 2, 0, LOG_BLOCKS, 0xB4A5)
-        self.data[124] = 10
+        struct.pack_into(">HHH", self.data, 102, 512, 512, 8)
+        self.data[123:125] = bytes([3, 10])
+        self.seal()
         for sector in range(SECTORS if fill else 0):
             struct.pack_into(">I", self.data, LOG + 512 * sector, fill)
         for record in records:
             self.record(*record)
+
+    def seal(self):
+        self.data[224:228] = bytes(4)
+        self.data[224:228] = struct.pack("<I", btrfs.crc32c(bytes(self.data[:512])) ^ 0xFFFFFFFF)
 
     def record(self, sector, cycle, flags, count=1, *, headers=1, operations=1, written=None):
         """``headers`` sectors, then ``count`` of data, of which ``written`` reached the disk."""
@@ -144,6 +153,10 @@ def refused(at, value):
         (48, bytes(8), "its log lies on another device"),
         (96, b"\xff" * 4, "its log lies outside the volume"),
         (48, b"\x7f" + b"\xff" * 7, "its log lies outside the volume"),
+        (104, b"\x01\0", "its inodes are given as 256 bytes, 2^3 in a block"),
+        (123, b"\x0c", "its inodes are given as 512 bytes, 2^12 in a block"),
+        (192, b"\x05", "its blocks of directories are too large"),
+        (60, b"\1", "the checksum of its superblock is wrong"),
         (216, b"\x80\0\0\0", "it has features that are not known here (0x80000000)"),
     ],
 )
@@ -154,7 +167,16 @@ def test_a_superblock_that_cannot_be_true_is_refused(at, value, reason):
 def test_a_repair_that_did_not_finish_is_an_error():
     disk = Xfs()
     disk.data[216:220] = b"\0\0\0\x10"
+    disk.seal()
     assert state(disk) == "errors"
+
+
+@pytest.mark.parametrize("kind", ["ext2", "ext3", "ext4", "xfs", "btrfs", "ntfs"])
+def test_a_state_that_is_not_known_is_not_clean(kind):
+    volume = Volume("p1", VolumeKind.PARTITION, 1 << 30, 0, None, kind, read=True)
+    image = SimpleNamespace(need_disk=lambda: MemoryDisk(1 << 30, "gpt", [volume], {}, {}), guest=None)
+    with pytest.raises(Unreadable, match="p1: whether it was left clean is not known"):
+        volumes(image, having="unclean")
 
 
 def test_the_smallest_volume_that_says_xfs_is_refused():

@@ -9,6 +9,7 @@ _PARTS = (
     ("pyfsext", "libfsext-python", "ext2, ext3 and ext4"),
     ("pyfsxfs", "libfsxfs-python", "XFS"),
     ("pyfsfat", "libfsfat-python", "FAT, so the EFI system partition"),
+    ("google_crc32c", "google-crc32c", "VHDX, ext4, XFS, btrfs and UFS, whose checksums it computes"),
     ("pyfwnt", "libfwnt-python", "compressed files on NTFS"),
     ("zlib_ng", "zlib-ng", "initramfs packed with gzip"),
     ("zstandard", "zstandard", "initramfs and btrfs packed with Zstandard"),
@@ -31,6 +32,7 @@ def doctor() -> None:
     """Show what this host can read; exit 2 when a reader is missing."""
     import importlib
     import platform
+    import warnings
 
     from vhdprep import __version__
     from vhdprep.ruleset.load import builtin_rules_dir, load_rules
@@ -40,13 +42,15 @@ def doctor() -> None:
     missing = 0
     for module, package, what in _PARTS:
         try:
-            importlib.import_module(module)
+            with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+                found = importlib.import_module(module)
         except ImportError as error:
             missing += 1
-            typer.echo(f"  missing  {module:<12} not read without it: {what} ({error})")
+            typer.echo(f"  missing  {module:<13} not read without it: {what} ({error})")
         else:
             version = _version(package)
-            typer.echo(f"  works    {module:<12} {version:<14} {what}")
+            slow = ", but slowly: its C part is missing" if getattr(found, "implementation", "c") == "python" else ""
+            typer.echo(f"  works    {module:<13} {version:<14} {what}{slow}")
     typer.echo("backends: native (in process, no root needed)")
     if missing:
         raise typer.Exit(2)

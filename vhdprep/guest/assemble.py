@@ -19,12 +19,19 @@ if TYPE_CHECKING:
     from vhdprep.guest.subvolumes import Root
     from vhdprep.model import Volume
 
-_ROOT_MARKS = ("/etc/os-release", "/etc/fstab", "/etc/passwd", "/etc/debian_version", "/etc/redhat-release", "/etc/SuSE-release")
+_ROOT_MARKS = (
+    "/etc/os-release", "/etc/fstab", "/etc/passwd", "/etc/debian_version", "/etc/redhat-release", "/etc/SuSE-release",
+    "/etc/master.passwd", "/bin/freebsd-version",
+)  # fmt: skip
 _ROOT_BODY = ("/usr", "/bin", "/sbin")
 _ESP_TYPES = {"C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "0xef"}
-_DEVICE = re.compile(r"/dev/(?:[shv]da|xvda|nvme0n1p|mmcblk0p)(\d+)$")
+_DEVICE = re.compile(r"/dev/(?:[shv]da|xvda|nvme0n1p|mmcblk0p|(?:a?da|nda|nvd|vtbd)0[ps])(\d+[a-z]?)$")
+_OPENBSD_DEVICE = re.compile(r"/dev/[sw]d0([a-zA-Z])$")
+_OPENBSD_NAME = re.compile(r"[0-9a-f]{16}\.[a-zA-Z]$")
+_FREEBSD_LABEL = re.compile(r"/dev/(gpt|gptid|ufs|ufsid|msdosfs)/(.+)$")
 _MAPPED = re.compile(r"/dev/(?:mapper/|disk/by-id/dm-name-)([^/]+)$")
 _BY_LINK = {"by-uuid": "uuid", "by-label": "label", "by-partuuid": "part_uuid", "by-partlabel": "part_label"}
+_BY_FREEBSD = {"gpt": "part_label", "gptid": "part_uuid", "ufs": "label", "ufsid": "uuid", "msdosfs": "label"}
 _BY_TAG = {"UUID": "uuid", "LABEL": "label", "PARTUUID": "part_uuid", "PARTLABEL": "part_label"}
 
 
@@ -77,6 +84,10 @@ def find_volume(spec: str, volumes: Sequence[Volume]) -> Volume | None:
     if attribute is None and spec.startswith("/dev/disk/by-"):
         link, _, value = spec[len("/dev/disk/") :].partition("/")
         attribute = _BY_LINK.get(link)
+    elif freebsd := _FREEBSD_LABEL.match(spec):
+        attribute, value = _BY_FREEBSD[freebsd[1]], freebsd[2]
+    elif _OPENBSD_NAME.match(spec):
+        attribute, value = "part_uuid", spec
     if attribute is not None:
         wanted = value.casefold() if "uuid" in attribute else value
         for volume in volumes:
@@ -91,6 +102,8 @@ def _find_device(spec: str, volumes: Sequence[Volume]) -> Volume | None:
     """By a device name: a partition's number, ``/dev/group/volume`` or the device mapper's name of a logical volume."""
     if device := _DEVICE.match(spec):
         return next((volume for volume in volumes if volume.id == f"p{device[1]}"), None)
+    if device := _OPENBSD_DEVICE.match(spec):
+        return next((volume for volume in volumes if volume.id.lstrip("p0123456789") == device[1]), None)
     if mapped := _MAPPED.match(spec):
         return next((volume for volume in volumes if _mapper_name(volume) == mapped[1]), None)
     return next((volume for volume in volumes if volume.id == spec.removeprefix("/dev/")), None)
@@ -144,7 +157,7 @@ def _mount(files: GuestFiles, disk: Disk, entries: Sequence[fstab.FstabEntry], r
     """
     mounts, trees = {"/": root.volume.id}, {"/": root.subvolume.path}
     first = {entry.point: entry for entry in reversed(entries)}  # of two entries systemd takes the first
-    for entry in sorted(first.values(), key=lambda each: each.point.count("/")):
+    for entry in sorted(first.values(), key=lambda each: (each.is_bind, each.point.count("/"))):
         if entry.point == "/" or not entry.point.startswith("/") or entry.is_swap or "noauto" in entry.options:
             continue
         if entry.is_bind:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vhdprep.errors import Unreadable
 from vhdprep.guest.assemble import find_volume
 from vhdprep.guest.formats import grub
-from vhdprep.guest.image import once
+from vhdprep.guest.image import BSDS, once
 
 if TYPE_CHECKING:
     from vhdprep.guest.image import Guest
@@ -59,7 +59,9 @@ def default_entry(guest: Guest) -> BootEntry:
 
 
 def root_volume(guest: Guest) -> Volume | None:
-    """The volume that ``root=`` of the default entry names; None = not on this disk, or not given."""
+    """The volume that ``root=`` of the default entry names, or the line for / in fstab of a BSD; None = not on this disk, or not given."""
+    if guest.facts.os in BSDS:
+        return next((find_volume(entry.spec, guest.volumes) for entry in guest.fstab if entry.point == "/"), None)
     values = default_entry(guest).values("root")
     return find_volume(values[-1], guest.volumes) if values else None
 

@@ -21,6 +21,7 @@ PROBES: tuple[Probe, ...] = (
     files.file_kind,
     files.file_glob,
     files.file_lines,
+    files.file_bytes,
     files.file_text,
     files.file_head,
     files.home_files,

@@ -134,8 +134,7 @@ def _entry_has(guest: Guest, entry: FstabEntry, having: str) -> bool:
     if having == "stale":
         return "comment=cloudconfig" in entry.options
     at_run_time = entry.spec.startswith(("/dev/disk/azure/", "/dev/disk/cloud/"))
-    names_device = entry.spec.startswith("/dev/") or "=" in entry.spec
-    if entry.is_swap or entry.may_be_missing or at_run_time or not names_device or not entry.needs_disk:
+    if entry.is_swap or entry.may_be_missing or at_run_time or not entry.names_device or not entry.needs_disk:
         return False
     if find_volume(entry.spec, guest.volumes) is not None:
         return False

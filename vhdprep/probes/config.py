@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from vhdprep.errors import Unreadable
 from vhdprep.guest import cloudconfig, ssh
 from vhdprep.guest.formats import keyvalue
 from vhdprep.guest.image import Guest, Image
@@ -12,16 +13,20 @@ from vhdprep.probes.registry import probe
 
 
 @probe(returns="the value as text; absent when no file sets it")
-def config_value(image: Image, *, paths: tuple[str, ...], key: str, syntax: Literal["shell", "agent", "ini"]) -> Observation:
+def config_value(image: Image, *, paths: tuple[str, ...], key: str, syntax: Literal["shell", "sh", "agent", "ini"]) -> Observation:
     """One setting; where several files set it, the last file wins.
 
-    syntax: `shell` (`KEY="value"`), `agent` (waagent.conf: cut at `#`, last line wins), `ini` (key is `Section.Key`).
+    syntax: `shell` (`KEY="value"`, one to a line), `sh` (a script of sh(1) such as rc.conf), `agent` (waagent.conf: cut at `#`, last line
+    wins), `ini` (key is `Section.Key`).
     """
     guest = image.need_guest()
     value: Value = ABSENT
     where = f"{paths[0]}:{key}"
     for path in (path for pattern in paths for path in sorted(guest.files.glob(pattern))):
-        found = _settings(guest, path, syntax).get(key)
+        settings = _settings(guest, path, syntax)
+        found = settings.get(key) or (settings.get(".") if syntax == "sh" else None)
+        if found is not None and not found.is_certain:
+            raise Unreadable(f"{path}:{found.line}: {key} may be set there, in a way that only the shell can tell")
         if found is not None:
             value, where = found.value, f"{path}:{found.line}"
     return Observation(value, where)
@@ -32,7 +37,11 @@ def _settings(guest: Guest, path: str, syntax: str) -> dict[str, keyvalue.Settin
     name = f"{__name__}:{syntax}:{path}"
     if name not in guest.memo:
         text = guest.files.text(path) or ""
-        if syntax == "ini":
+        if syntax == "sh":
+            from vhdprep.guest.formats import shellvars  # late: only the BSDs have such files
+
+            guest.memo[name] = shellvars.variables(text)
+        elif syntax == "ini":
             guest.memo[name] = {key: values[-1] for key, values in keyvalue.ini(text).items()}
         else:
             guest.memo[name] = keyvalue.shell(text) if syntax == "shell" else keyvalue.agent(text)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from vhdprep.model import Volume
 
 _MIB = 1024 * 1024
-_RECORDS_STATE = {"ext2", "ext3", "ext4", "btrfs"}
-"""File systems whose superblock says whether they were left clean."""
+_RECORDS_STATE = {"ext2", "ext3", "ext4", "xfs", "btrfs", "ntfs", "ufs"}
+"""File systems that say whether they were left clean: in the superblock, the log or the journal."""
 Field = Literal[
     "table",
     "size",

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 MAX_PARTS = 1000
 """Paths that one finding lists."""
+MAX_SEARCHED = 128 * 1024 * 1024
+"""Largest file that is searched as bytes: four times a kernel."""
+_CHUNK = 4 * 1024 * 1024
 _DIGEST_LIMIT = 1024 * 1024
 _HEAD = 16
 
@@ -76,6 +79,31 @@ def file_lines(image: Image, *, patterns: tuple[str, ...], matching: str, secret
             if expression.search(line):
                 parts.append(Observation("(not shown)" if secret else line.strip()[:200], f"{path}:{number}"))
     return Observation.listing(", ".join(patterns), tuple(parts[:MAX_PARTS]))
+
+
+@probe(returns="a list of places, one for each file")
+def file_bytes(image: Image, *, patterns: tuple[str, ...], matching: str) -> Observation:
+    """Files that are no text, such as programs and databases, and somewhere match a regular expression.
+
+    matching: of bytes, each as the character of its number; a match of more than 4 KiB may not be seen. What matched is never shown.
+    """
+    files = image.need_guest().files
+    expression = re.compile(matching.encode("latin-1"), re.DOTALL)
+    parts = []
+    for path in (path for pattern in patterns for path in files.glob(pattern)):
+        found = files.stat(path)
+        if found is None or found.kind is not FileKind.FILE:
+            continue
+        if found.size > MAX_SEARCHED:
+            raise Unreadable(f"{path}: {found.size} bytes are too many to search")
+        before = b""
+        for offset in range(0, found.size, _CHUNK):
+            data = before + files.read(path, _CHUNK, offset)
+            if expression.search(data):
+                parts.append(Observation("(not shown)", path))
+                break
+            before = data[-4096:]
+    return Observation.listing(", ".join(patterns), tuple(parts))
 
 
 @probe(returns="the text without white space around it; absent when there is no such file")

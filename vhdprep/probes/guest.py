@@ -22,31 +22,33 @@ def guest_fact(
         image.need_disk()
     if field == "arch" and facts.arch is None:
         raise Unreadable("nothing was found that tells the architecture")
-    if field == "version" and facts.version is None and facts.os == "windows":
-        raise Unreadable("the version of Windows could not be read from its registry")
+    if field == "version" and facts.version is None and facts.os != "linux":
+        raise Unreadable(f"which release of {facts.product} this is could not be told")
     value = tuple(str(each) for each in facts.generations) if field == "generations" else getattr(facts, field)
     return Observation(ABSENT if value is None else value, f"guest:{field}")
 
 
 @probe(returns="a list of places, one for each account")
 def accounts(image: Image, *, having: Literal["usable-password", "empty-password", "human"], name: str = "*", besides: str = "") -> Observation:
-    """Accounts of /etc/passwd and /etc/shadow.
+    """Accounts of /etc/passwd and /etc/shadow, or of /etc/master.passwd.
 
     having: a `usable-password`, an `empty-password`, or being `human` (UID in the range of login.defs, and a login shell).
     name: only this account. besides: not this account. Password hashes are never shown.
     """
     guest = image.need_guest()
     people = frozenset(reading.humans(guest)) if having == "human" else frozenset()
+    database = reading.database(guest)
+    place = database.replace("shadow", "passwd")
     found = []
     for account in reading.accounts(guest):
         if (name not in ("*", account.name)) or account.name == besides:
             continue
         if having == "human":
             if account in people:
-                found.append(Observation(f"{account.name} (UID {account.uid}, home {account.home})", "/etc/passwd:" + account.name))
+                found.append(Observation(f"{account.name} (UID {account.uid}, home {account.home})", f"{place}:{account.name}"))
         elif f"{account.password_state}-password" == having:
             found.append(Observation(f"{account.name} has {_words(account)}", account.place))
-    return Observation.listing("/etc/shadow", tuple(found))
+    return Observation.listing(database, tuple(found))
 
 
 def _words(account: Account) -> str:

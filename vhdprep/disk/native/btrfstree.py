@@ -1,7 +1,7 @@
 """The B-trees of btrfs, on one device: superblock, map of chunks, nodes, keys in order.
 
-Source: Linux ``include/uapi/linux/btrfs_tree.h``. Checksums of nodes are not computed (CRC-32C is slow in Python);
-a node must stand where it says it stands, on the level its parent expects, and its keys must rise.
+Source: Linux ``include/uapi/linux/btrfs_tree.h``. The checksum of a node must be right; it must stand where it says it
+stands, on the level its parent expects, and its keys must rise.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import struct
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
+from vhdprep.disk.native.btrfssum import ALGORITHMS, is_sound
+from vhdprep.disk.native.checksum import damaged
 from vhdprep.errors import Unreadable
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ _POINTER = struct.Struct("<QBQQQ")
 _CHUNK = struct.Struct("<QQQQIIIHH")
 _STRIPE = struct.Struct("<QQ16s")
 _KEY = struct.Struct("<QBQ")
+_CHECKSUM = struct.Struct("<HBB")
+_TOOL = "btrfs scrub"
 
 Key = tuple[int, int, int]
 """Object id, type, offset."""
@@ -62,7 +66,7 @@ class Device:
         self.root, chunk_root = struct.unpack_from("<QQ", block, 0x50)
         devices, self.sector, self.node_size = struct.unpack_from("<QII", block, 0x88)
         array_size, incompat = struct.unpack_from("<I", block, 0xA0)[0], struct.unpack_from("<Q", block, 0xBC)[0]
-        self.root_level, chunk_level = block[0xC6], block[0xC7]
+        checksum_type, self.root_level, chunk_level = _CHECKSUM.unpack_from(block, 0xC4)
         sizes = [1 << bits for bits in range(12, 17)]
         problems = (
             (block[0x40:0x48] != _MAGIC, "it has no superblock where one must be"),
@@ -70,10 +74,14 @@ class Device:
             (self.node_size not in sizes or self.sector not in sizes, f"it claims nodes of {self.node_size} and sectors of {self.sector} bytes"),
             (array_size > 2048, "its system chunks do not fit where they must be"),
             (incompat & ~_KNOWN_INCOMPAT, f"it has features that are not known here (0x{incompat:x})"),
+            (checksum_type not in ALGORITHMS, f"its checksums are of an unknown kind ({checksum_type})"),
         )
         for wrong, text in problems:
             if wrong:
                 raise Unreadable(text)
+        self._algorithm = ALGORITHMS[checksum_type]
+        if not is_sound(block, self._algorithm):
+            raise damaged("its superblock", _TOOL)
         self._stream, self._nodes = stream, dict[int, _Node]()
         self._device = struct.unpack_from("<Q", block, 0xC9)[0]
         self._chunks: list[tuple[int, int, int]] = []
@@ -132,6 +140,8 @@ class Device:
 
     def _read_node(self, address: int) -> _Node:
         data = self.read(address, self.node_size)
+        if not is_sound(data, self._algorithm):
+            raise damaged(f"the tree node at {address}", _TOOL)
         _, _, place, _, _, _, _, count, level = _HEADER.unpack_from(data)
         shape = _POINTER if level else _ITEM
         if place != address or level > MAX_LEVEL or count * shape.size > len(data) - _HEADER.size or (level and not count):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyfsext
 
+from vhdprep.disk.native import extsum
 from vhdprep.disk.native.tree import LibyalFiles
 
 if TYPE_CHECKING:
@@ -13,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def open_files(stream: Stream) -> LibyalFiles:
-    """The file system in ``stream``; library errors pass."""
+    """The file system in ``stream``; library errors pass.
+
+    Raises:
+        Unreadable: a checksum is wrong, or the superblock contradicts itself.
+    """
     volume = pyfsext.volume()
     volume.open_file_object(stream)
-    return LibyalFiles(volume, "ext", stream.name)
+    return LibyalFiles(volume, "ext", stream.name, extsum.verifier(stream))

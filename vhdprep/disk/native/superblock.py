@@ -20,18 +20,16 @@ if TYPE_CHECKING:
 
 _HEAD = 0x11000
 _EXT4_METADATA_CSUM = 0x400
-_EXT_RECOVER, _EXT_JOURNAL_DEV, _EXT_ENCRYPT = 0x4, 0x8, 0x10000
+_EXT_RECOVER, _EXT_JOURNAL_DEV = 0x4, 0x8
 _EXT4_INCOMPAT = 0x40 | 0x80 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x20000
+_GEOM = b"GEOM::"
+_NOT_UNMOUNTED = "it was not unmounted: until fsck has run it may contradict itself, and the newest changes may be missing"
 _EXT4_RO_COMPAT = 0x8 | 0x10 | 0x20 | 0x40 | 0x100 | 0x200 | 0x400 | 0x1000 | 0x2000
-
-
-def _crc_row(value: int) -> int:
-    for _ in range(8):
-        value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-    return value
-
-
-_CRC32C = tuple(_crc_row(value) for value in range(256))
+_EXT_CAVEATS = {
+    0x10000: "some of its directories may be encrypted",
+    0x8000: "what lies in its inodes (inline_data) is not read beyond 60 bytes",
+}
+"""Feature → what libfsext reads wrong without a word."""
 
 
 class Superblock(NamedTuple):
@@ -54,10 +52,13 @@ BLANK = Superblock("")
 """Nothing but zeros where every known signature would stand."""
 
 
-def recognise(stream: Stream) -> Superblock:
-    """The first recogniser that knows the volume; ``filesystem`` None = none does."""
+def recognise(stream: Stream, *, is_bsd: bool = False) -> Superblock:
+    """The first recogniser that knows the volume; ``filesystem`` None = none does.
+
+    A partition whose type ``is_bsd`` is looked at as such first: its tools leave what an earlier file system wrote into the boot area.
+    """
     head = stream.read_at(0, _HEAD).ljust(_HEAD, b"\0")
-    if found := _raid(stream, head) or _bitlocker(stream, head):
+    if found := _raid(stream, head) or _bitlocker(stream, head) or (_bsd(stream, head) if is_bsd else None):
         return found
     for recogniser in _RECOGNISERS:
         if found := recogniser(head):
@@ -65,7 +66,7 @@ def recognise(stream: Stream) -> Superblock:
     for offset, magic, name in _MAGICS:
         if head[offset : offset + len(magic)] == magic:
             return Superblock(name)
-    return _by_far_signature(stream, head)
+    return _bsd(stream, head) or _by_far_signature(stream, head)
 
 
 def _text(data: bytes) -> str | None:
@@ -84,28 +85,23 @@ def _ext(head: bytes) -> Superblock | None:
     clean = "errors" if state & 2 else "unclean" if incompat & _EXT_RECOVER or not state & 1 else "clean"
     free = struct.unpack_from("<I", block, 0x0C)[0] + ((struct.unpack_from("<I", block, 0x158)[0] << 32) if incompat & 0x80 else 0)
     size = 1024 << min(struct.unpack_from("<I", block, 0x18)[0], 6)
-    caveat = _ext_damage(block) or ("some of its directories may be encrypted" if incompat & _EXT_ENCRYPT else None)
+    caveat = _ext_damage(block) or next((text for feature, text in _EXT_CAVEATS.items() if incompat & feature), None)
     return Superblock(name, str(uuid.UUID(bytes=block[0x68:0x78])), _text(block[0x78:0x88]), free * size, clean, caveat)
 
 
 def _ext_damage(block: bytes) -> str | None:
     """Why Linux would refuse the superblock (``fs/ext4/super.c``, ``ext4_fill_super``); None = it would not."""
     checksum, ro_compat = struct.unpack_from("<I", block, 0x3FC)[0], struct.unpack_from("<I", block, 0x64)[0]
-    if ro_compat & _EXT4_METADATA_CSUM and checksum != _crc32c(block[:0x3FC]):
-        return f"its superblock is damaged: the checksum is 0x{checksum:08x}, its bytes give 0x{_crc32c(block[:0x3FC]):08x}"
+    if ro_compat & _EXT4_METADATA_CSUM:
+        from vhdprep.disk.native.checksum import crc32c  # late: many disks need none
+
+        if checksum != crc32c(block[:0x3FC]):
+            return f"its superblock is damaged: the checksum is 0x{checksum:08x}, its bytes give 0x{crc32c(block[:0x3FC]):08x}"
     bits = 8 * (1024 << min(struct.unpack_from("<I", block, 0x18)[0], 6))
     clusters, inodes = struct.unpack_from("<I", block, 0x24)[0], struct.unpack_from("<I", block, 0x28)[0]
     if not 0 < clusters <= bits or not 0 < inodes <= bits:
         return f"its superblock is damaged: {clusters} clusters and {inodes} inodes in a group, of which {bits} fit"
     return None
-
-
-def _crc32c(data: bytes) -> int:
-    """CRC-32C without the final inversion, as ext4 keeps it."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ _CRC32C[(crc ^ byte) & 0xFF]
-    return crc
 
 
 def _xfs(head: bytes) -> Superblock | None:
@@ -219,11 +215,23 @@ _MAGICS = (
     (1024, b"\x10\x20\xf5\xf2", "f2fs"),
     (0x8001, b"CD001", "iso9660"),
     (0x8000, b"JFS1", "jfs"),
-    (0x1055C, b"\x19\x01\x54\x19", "ufs"),
-    (0x255C, b"\x19\x01\x54\x19", "ufs"),
     (0xC00, b"PRIVHEAD", "LDM"),
     (0, b"SPACEDB ", "storage_spaces"),
 )
+
+
+def _bsd(stream: Stream, head: bytes) -> Superblock | None:
+    """UFS, or what GEOM of FreeBSD has made of the volume and noted in its last sector (``sys/geom/*/g_*.h``)."""
+    from vhdprep.disk.native import ufssuper  # late: most disks have none
+
+    last = stream.read_at(stream.get_size() - 512, 512) if stream.get_size() >= 512 else b""
+    if last.startswith(_GEOM) and (kind := last[len(_GEOM) : 16].split(b"\0", 1)[0].decode("ascii", "replace")) != "LABEL":
+        return Superblock("geli" if kind == "ELI" else "geom_member", detail=None if kind == "ELI" else f"its last sector says {kind[:10]}")
+    found = ufssuper.find(stream, head)
+    if found is None:
+        return None
+    caveat = _NOT_UNMOUNTED if found.state == "unclean" and not found.is_journaled else None
+    return Superblock("ufs", found.identity, found.label, found.free, found.state, caveat)
 
 
 def _by_far_signature(stream: Stream, head: bytes) -> Superblock:

@@ -23,21 +23,39 @@ MAX_DEPTH = 256
 """Deepest path that is followed."""
 
 
+class Verifier:
+    """What looks at checksums before the library reads what they seal; this one is for file systems without any."""
+
+    def inode(self, entry: Any) -> None:
+        """Look at the inode of ``entry``.
+
+        Raises:
+            Unreadable: a checksum is wrong.
+        """
+
+    def content(self, entry: Any) -> None:
+        """Look at what leads to the content of ``entry``, and at the content of a directory.
+
+        Raises:
+            Unreadable: a checksum is wrong.
+        """
+
+
 class LibyalFiles:
     """A file system opened with pyfsext, pyfsxfs or pyfsfat."""
 
     case_sensitive = True
 
-    def __init__(self, volume: Any, name: str, volume_id: str) -> None:
+    def __init__(self, volume: Any, name: str, volume_id: str, verifier: Verifier | None = None) -> None:
         """``name`` is the file system's name for messages; the root directory is read at once.
 
         Raises:
             Unreadable: the root directory cannot be read.
         """
-        self._volume, self._name, self._id = volume, name, volume_id
+        self._volume, self._name, self._id, self._verifier = volume, name, volume_id, verifier or Verifier()
         self._entries: dict[str, Any] = {}
         self._names: dict[str, dict[str, Any]] = {}
-        self._entries["/"] = self._try("/", volume.get_root_directory)
+        self._entries["/"] = self._sound("/", self._try("/", volume.get_root_directory))
         self._children("/")
 
     def lstat(self, path: str) -> FileStat | None:
@@ -56,6 +74,7 @@ class LibyalFiles:
             return b""
 
         def read_entry() -> bytes:
+            self._verifier.content(entry)
             size = min(limit, entry.size - offset)
             data: bytes = entry.read_buffer_at_offset(size, offset) if size > 0 else b""
             return data
@@ -65,8 +84,15 @@ class LibyalFiles:
     def readlink(self, path: str) -> str:
         """Target of a link."""
         entry = self._entry(path)
-        target = None if entry is None else self._try(path, lambda: entry.symbolic_link_target)
-        return target or ""
+
+        def read_target() -> str:
+            self._verifier.content(entry)
+            return self._target(entry)
+
+        return "" if entry is None else self._try(path, read_target)
+
+    def _target(self, entry: Any) -> str:
+        return entry.symbolic_link_target or ""
 
     def _stat(self, entry: Any) -> FileStat:
         mode = entry.file_mode
@@ -82,8 +108,14 @@ class LibyalFiles:
             if path.count("/") > MAX_DEPTH:
                 raise Unreadable(f"{path[:60]}…: the path is deeper than {MAX_DEPTH} directories")
             children = self._children(parent or "/")
-            self._entries[path] = self._by_key(parent or "/", children).get(self._key(name))
+            self._entries[path] = self._sound(path, self._by_key(parent or "/", children).get(self._key(name)))
         return self._entries[path]
+
+    def _sound(self, path: str, entry: Any) -> Any:
+        """``entry``, if its inode is what was written."""
+        if entry is not None:
+            self._try(path, lambda: self._verifier.inode(entry))
+        return entry
 
     def _by_key(self, path: str, children: dict[str, Any]) -> dict[str, Any]:
         return children
@@ -93,13 +125,14 @@ class LibyalFiles:
             entry = self._entry(path)
             names: dict[str, Any] = {}
             if entry is not None and self._try(path, lambda: self._stat(entry)).kind is FileKind.DIRECTORY:
-                names = self._try(path, lambda: self._list(path, entry))
+                names = self._try(path, lambda: self._list(entry))
             self._names[path] = names
         return self._names[path]
 
-    def _list(self, path: str, entry: Any) -> dict[str, Any]:
+    def _list(self, entry: Any) -> dict[str, Any]:
+        self._verifier.content(entry)
         if entry.number_of_sub_file_entries > MAX_NAMES:
-            raise Unreadable(f"{path}: the directory has more than {MAX_NAMES} entries")
+            raise Unreadable(f"the directory has more than {MAX_NAMES} entries")
         found: dict[str, Any] = {}
         for number, child in enumerate(entry.sub_file_entries):
             found[self._entry_name(child, number)] = child
@@ -115,9 +148,11 @@ class LibyalFiles:
             return f"\ufffd{number} (a name that is no UTF-8)"
 
     def _try(self, path: str, action: Callable[[], _T]) -> _T:
-        """Translate the library's errors at the door, and leave word of where a crash would happen."""
+        """Translate the library's errors at the door, name the path, and leave word of where a crash would happen."""
         recorder.note(self._id)
         try:
             return action()
+        except Unreadable as error:
+            raise Unreadable(f"{path}: {error}") from error
         except (OSError, RuntimeError, MemoryError, ValueError, TypeError) as error:
             raise Unreadable(f"{path}: the {self._name} structures cannot be read ({first_line(error)})") from error

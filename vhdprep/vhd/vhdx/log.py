@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 MAX_LOG = 64 * layout.MIB
 """Largest log that is looked through; Hyper-V and qemu make one of 1 MiB."""
-MAX_CHECKED = 8 * layout.MIB
-"""Bytes of entries whose checksums are computed: 0.1 s a MiB."""
+MAX_CHECKED = 4 * MAX_LOG
+"""Bytes of entries whose checksums are computed; entries may lie on one another."""
 MAX_PATCHED = 256 * layout.MIB
 """Bytes of the file that a log may rewrite or zero."""
 
