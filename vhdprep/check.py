@@ -153,7 +153,7 @@ def _gaps_of(guest: Guest) -> Iterator[str]:
     if booted := _booted_instead(guest):
         yield f"the boot loader starts what lies on {booted}, and that is not what was judged: {guest.root} was"
     if facts.distro == "unknown":
-        yield "the distribution could not be named: neither /etc/os-release nor /usr/lib/os-release gives an ID"
+        yield "the distribution could not be named: neither os-release nor an older release file gives a name"
     if facts.os == "windows" and facts.version is None:
         yield "which Windows this is could not be told: its registry was not read"
     if facts.os in ("freebsd", "openbsd") and facts.version is None:

@@ -515,7 +515,7 @@ def test_the_boot_loaders_paths_are_found_in_the_subvolume(prefix, search, kerne
     content = below("@", {**ROOT, "/boot/grub/grub.cfg": menu, "/boot/vmlinuz-1": "k", "/boot/initrd-1": "i"})
     found = boot.default_entry(assemble(guest_disk(DEFAULT_TOP, Subvolume(256, "@"), content=content)))
     assert found.kernel_path == kernel
-    assert found.initrds == ((f"{prefix}/initrd-1", kernel and "/boot/initrd-1"),)
+    assert [(each.named, each.path) for each in found.initrds] == [(f"{prefix}/initrd-1", kernel and "/boot/initrd-1")]
 
 
 @pytest.mark.parametrize("name", ["debian-12-btrfs", "debian-12-btrfs-subvolumes", "debian-12-btrfs-snapper"])

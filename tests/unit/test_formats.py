@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from fixtures import content
 from tests.unit.memory import guest
 from vhdprep.errors import Unreadable
 from vhdprep.guest import cloudconfig, packages
-from vhdprep.guest.formats import cpio, fstab, grub, keyvalue, passwd, pe, yamltext
+from vhdprep.guest.formats import bls, cpio, crypttab, fstab, grubscript, keyvalue, passwd, pe, yamltext
 from vhdprep.model import ABSENT
 
 
@@ -25,16 +26,6 @@ def test_waagent_conf_is_read_as_the_agent_reads_it():
     text = '#Provisioning.Agent=no\nA=1 # comment\nA="2"\nB = y\nC=None\nD=a=b\nno equals\n  # E=1\n'
     assert values(keyvalue.agent(text)) == {"A": "2", "B": "y", "D": "a=b", "# E": "1"}
     assert keyvalue.agent(text)["A"].line == 3
-
-
-def test_every_waagent_conf_of_the_distributions_parses(data):
-    folder = data("linux/WALinuxAgent/config/waagent.conf").parent
-    paths = sorted(folder.rglob("waagent.conf"))
-    assert len(paths) >= 17
-    for path in paths:
-        found = values(keyvalue.agent(path.read_text(encoding="utf-8")))
-        assert "Provisioning.Agent" in found or "Provisioning.Enabled" in found
-        assert not any("#" in value or '"' in value for value in found.values())
 
 
 def test_os_release_is_read_as_shell_does():
@@ -85,78 +76,7 @@ def test_accounts_that_are_no_accounts_are_ignored():
     assert passwd.parse("+::::::\nshort:x:1\nbad:x:abc:1::/:/bin/sh\n", "") == ()
 
 
-GRUB = """
-set default="0"
-if [ "${next_entry}" ] ; then set default="${next_entry}"
-menuentry 'One' $menuentry_id_option 'id-1' {
-  search --no-floppy --fs-uuid --set=root AAAA-BBBB
-  linux /vmlinuz-1 root=UUID=1 ro "quoted arg"
-  initrd /microcode.img /initrd-1
-}
-submenu 'More' --id 'sub' {
-  menuentry 'Two' --id 'id-2' {
-    linux16 /vmlinuz-2
-  }
-  menuentry 'Three' --id 'id-3' {
-    linux /vmlinuz-3
-  }
-}
-function f {
-  set x=y
-}
-"""
-
-
-@pytest.mark.parametrize(
-    ("default", "environment", "kernel"),
-    [
-        ("0", {}, "/vmlinuz-1"),
-        ("id-1", {}, "/vmlinuz-1"),
-        ("One", {}, "/vmlinuz-1"),
-        ("1", {}, "/vmlinuz-2"),
-        ("1>1", {}, "/vmlinuz-3"),
-        ("sub>id-3", {}, "/vmlinuz-3"),
-        ("More>Three", {}, "/vmlinuz-3"),
-        ("${saved_entry}", {"saved_entry": "sub>id-3"}, "/vmlinuz-3"),
-        ("${saved_entry}", {}, "/vmlinuz-1"),
-        ("0", {"next_entry": "sub>id-2"}, "/vmlinuz-2"),
-        ("no such entry", {}, "/vmlinuz-1"),
-        ("99", {}, "/vmlinuz-1"),
-    ],
-)
-def test_the_default_entry_of_grub(default, environment, kernel):
-    config = grub.parse(GRUB.replace('set default="0"', f'set default="{default}"'))
-    assert grub.choose(config, environment).kernel == kernel
-
-
-def test_a_grub_entry_has_its_arguments_and_initramfs():
-    entry = grub.choose(grub.parse(GRUB), {})
-    assert (entry.title, entry.id, entry.initrds, entry.search) == ("One", "id-1", ("/microcode.img", "/initrd-1"), "AAAA-BBBB")
-    assert entry.options == "root=UUID=1 ro quoted arg"
-
-
-def test_real_grub_files_have_a_default_entry(data):
-    import tarfile
-
-    with tarfile.open(data("linux/grubby-test.tar")) as archive:
-        texts = [
-            archive.extractfile(each).read().decode()
-            for each in archive.getmembers()
-            if each.isfile() and "/grub2." in f"/{each.name.rpartition('/')[2]}"
-        ]
-    found = [grub.choose(grub.parse(text), {}) for text in texts]
-    assert len(found) > 5
-    assert sum(entry is not None and entry.kernel is not None for entry in found) >= len(found) - 3
-
-
-def test_bls_entries_sort_like_rpm_versions():
-    names = ["m-5.14.0-9.el9", "m-5.14.0-70.el9", "m-0-rescue", "m-5.14.0-70.1.el9"]
-    assert grub.sort_bls(names) == ["m-5.14.0-70.1.el9", "m-5.14.0-70.el9", "m-5.14.0-9.el9", "m-0-rescue"]
-    entry = grub.bls_entry("title T\nlinux /vmlinuz\ninitrd /a $tuned_initrd\noptions $kernelopts quiet\n", {"kernelopts": "root=UUID=1"})
-    assert (entry.kernel, entry.initrds, entry.options) == ("/vmlinuz", ("/a",), "root=UUID=1 quiet")
-
-
-@pytest.mark.parametrize("compression", ["none", "gzip", "xz", "bzip2", "zstd", "lz4"])
+@pytest.mark.parametrize("compression", ["none", "gzip", "xz", "lzma", "bzip2", "zstd", "lz4"])
 @pytest.mark.parametrize("microcode", [False, True])
 def test_names_in_an_initramfs_of_every_compression(compression, microcode):
     data = content.initramfs(["a/hv_vmbus.ko", "b/x.ko.xz"], compression, microcode=microcode)
@@ -276,8 +196,10 @@ def test_no_text_breaks_a_parser(text):
     keyvalue.ini(text)
     fstab.parse(text)
     passwd.parse(text, text)
-    grub.choose(grub.parse(text), grub.environment(text))
-    grub.bls_entry(text, {})
+    crypttab.parse(text)
+    bls.compare_versions(text, bls.parse("a.conf", text).first("version"))
+    with suppress(Unreadable):
+        grubscript.parse(grubscript.Block(text, 1), "grub.cfg")
     try:
         yamltext.load(text)
     except yamltext.YamlError as error:

@@ -21,7 +21,7 @@ from vhdprep.disk.native import NativeDisk, join, lvmlabel, lvmtext
 from vhdprep.disk.native import lvm as reader
 from vhdprep.disk.native.stream import Stream
 from vhdprep.errors import Unreadable
-from vhdprep.guest.assemble import find_volume
+from vhdprep.guest.devices import find_volume
 from vhdprep.model import Outcome, Volume, VolumeKind
 
 ELSEWHERE = "if it is on another disk of the machine, name that with --data"

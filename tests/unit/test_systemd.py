@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from tests.unit.memory import guest
+from vhdprep.errors import Unreadable
 from vhdprep.guest.systemd import unit_setting, unit_state
 
 UNIT = "[Service]\nExecStart=/x\n[Install]\nWantedBy=multi-user.target\n"
@@ -277,3 +278,35 @@ def lay_out(files, root):
             place.symlink_to(content["link"])
         else:
             place.write_text(content)
+
+
+def booted(line):
+    return {"/boot/grub/grub.cfg": f"menuentry x {{ linux /boot/vmlinuz-1 ro {line}; }}"}
+
+
+def test_a_unit_masked_on_the_kernels_command_line_does_not_start():
+    found = unit_state(guest({**ENABLED, **booted("systemd.mask=a.service")}), "a.service")
+    assert found == ("masked", "/boot/grub/grub.cfg:1 (systemd.mask)")
+
+
+def test_a_unit_wanted_on_the_kernels_command_line_starts():
+    files = {HOME: UNIT}
+    assert unit_state(guest({**files, **booted("quiet")}), "a.service").state == "disabled"
+    assert unit_state(guest({**files, **booted("systemd.wants=a.service")}), "a.service").state == "enabled"
+
+
+def test_what_another_program_in_the_place_of_init_starts_is_not_known():
+    with pytest.raises(Unreadable, match="init=/bin/bash"):
+        unit_state(guest({**ENABLED, **booted("init=/bin/bash")}), "a.service")
+
+
+@pytest.mark.parametrize(("target", "state"), [("rescue", "disabled"), ("kiosk", "disabled"), ("graphical", "enabled"), ("runlevel3", "enabled")])
+def test_a_target_named_on_the_command_line_stands_in_the_place_of_the_default(target, state):
+    files = {f"/usr/lib/systemd/system/{name}.target": "[Unit]\n" for name in ("rescue", "kiosk", "graphical", "multi-user")}
+    files["/usr/lib/systemd/system/runlevel3.target"] = {"link": "multi-user.target"}
+    assert unit_state(guest({**ENABLED, **files, **booted(f"systemd.unit={target}.target")}), "a.service").state == state
+
+
+@pytest.mark.parametrize("line", ["init=/usr/lib/systemd/systemd", "init=/sbin/init", "systemd.unit=graphical.target"])
+def test_the_usual_system_named_on_the_command_line_is_the_usual_one(line):
+    assert unit_state(guest({**ENABLED, **booted(line)}), "a.service").state == "enabled"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from vhdprep.disk.backend import DiskSet
 from vhdprep.errors import Unreadable
-from vhdprep.guest import detect, detect_windows, subvolumes
+from vhdprep.guest import detect, detect_windows, slots, subvolumes
+from vhdprep.guest.devices import find_volume
 from vhdprep.guest.files import GuestFiles
 from vhdprep.guest.formats import fstab
 from vhdprep.guest.image import Guest
@@ -25,14 +25,6 @@ _ROOT_MARKS = (
 )  # fmt: skip
 _ROOT_BODY = ("/usr", "/bin", "/sbin")
 _ESP_TYPES = {"C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "0xef"}
-_DEVICE = re.compile(r"/dev/(?:[shv]da|xvda|nvme0n1p|mmcblk0p|(?:a?da|nda|nvd|vtbd)0[ps])(\d+[a-z]?)$")
-_OPENBSD_DEVICE = re.compile(r"/dev/[sw]d0([a-zA-Z])$")
-_OPENBSD_NAME = re.compile(r"[0-9a-f]{16}\.[a-zA-Z]$")
-_FREEBSD_LABEL = re.compile(r"/dev/(gpt|gptid|ufs|ufsid|msdosfs)/(.+)$")
-_MAPPED = re.compile(r"/dev/(?:mapper/|disk/by-id/dm-name-)([^/]+)$")
-_BY_LINK = {"by-uuid": "uuid", "by-label": "label", "by-partuuid": "part_uuid", "by-partlabel": "part_label"}
-_BY_FREEBSD = {"gpt": "part_label", "gptid": "part_uuid", "ufs": "label", "ufsid": "uuid", "msdosfs": "label"}
-_BY_TAG = {"UUID": "uuid", "LABEL": "label", "PARTUUID": "part_uuid", "PARTLABEL": "part_label"}
 
 
 def assemble(first: Disk, others: Sequence[Disk] = ()) -> Guest:
@@ -42,7 +34,11 @@ def assemble(first: Disk, others: Sequence[Disk] = ()) -> Guest:
         Unreadable: there is none, more than one, it is on another disk, or it may lie on a volume that was not read.
     """
     disk: Disk = DiskSet((first, *others)) if others else first
-    roots = [root for volume in disk.volumes if volume.read and (root := subvolumes.find_root(disk, volume, _is_root))]
+    slotted = slots.find(first)
+    roots = [slotted.root] if slotted else []
+    taken = {root.volume.id for root in roots}
+    rest = (volume for volume in disk.volumes if volume.read and volume.id not in taken)
+    roots += [root for volume in rest if (root := subvolumes.find_root(disk, volume, _is_root))]
     if len(roots) > 1:
         raise Unreadable(f"{len(roots)} operating systems were found ({', '.join(each.volume.id for each in roots)}); one was expected")
     if not roots:
@@ -50,14 +46,28 @@ def assemble(first: Disk, others: Sequence[Disk] = ()) -> Guest:
     root = roots[0]
     if root.volume.id not in {volume.id for volume in first.volumes}:
         raise Unreadable(f"the operating system lies on {root.volume.id}, a data disk; name its disk first, the others with --data")
-    files = GuestFiles(root.files)
+    files = slotted.files if slotted else GuestFiles(root.files)
     esp = next((disk.files(volume) for volume in first.volumes if volume.type_id in _ESP_TYPES and volume.read), None)
     if directory := detect_windows.find_directory(root.files):
         return _windows(disk, first, root.volume, files, directory, esp)
     entries = fstab.parse(files.text("/etc/fstab") or "")
     mounts, trees = _mount(files, disk, entries, root)
+    mounts |= slotted.mounts if slotted else {}
     facts = detect.detect(files, first, esp)
-    return Guest(facts, files, root.volume.id, mounts, entries, tuple(disk.volumes), esp, {}, subvolumes=trees)
+    code = first.fields.get("mbr:boot_loader")
+    return Guest(
+        facts,
+        files,
+        root.volume.id,
+        mounts,
+        entries,
+        tuple(disk.volumes),
+        esp,
+        {},
+        subvolumes=trees,
+        open_volume=disk.files,
+        boot_code=str(code) if code else None,
+    )
 
 
 def assemble_tree(tree: Files) -> Guest:
@@ -71,48 +81,6 @@ def assemble_tree(tree: Files) -> Guest:
     files = GuestFiles(tree)
     entries = fstab.parse(files.text("/etc/fstab") or "")
     return Guest(detect.detect(files, None, None), files, "tree", {"/": "tree"}, entries, (), None, {})
-
-
-def find_volume(spec: str, volumes: Sequence[Volume]) -> Volume | None:
-    """The volume that an fstab or ``root=`` specification names; None = not on this disk.
-
-    A bare device name such as ``/dev/sda2`` is taken as the partition of that number: it is where the
-    guest's builder saw it, though not where Azure will.
-    """
-    tag, _, value = spec.partition("=")
-    attribute = _BY_TAG.get(tag)
-    if attribute is None and spec.startswith("/dev/disk/by-"):
-        link, _, value = spec[len("/dev/disk/") :].partition("/")
-        attribute = _BY_LINK.get(link)
-    elif freebsd := _FREEBSD_LABEL.match(spec):
-        attribute, value = _BY_FREEBSD[freebsd[1]], freebsd[2]
-    elif _OPENBSD_NAME.match(spec):
-        attribute, value = "part_uuid", spec
-    if attribute is not None:
-        wanted = value.casefold() if "uuid" in attribute else value
-        for volume in volumes:
-            have = getattr(volume, attribute)
-            if have is not None and (have.casefold() if "uuid" in attribute else have) == wanted:
-                return volume
-        return None
-    return _find_device(spec, volumes)
-
-
-def _find_device(spec: str, volumes: Sequence[Volume]) -> Volume | None:
-    """By a device name: a partition's number, ``/dev/group/volume`` or the device mapper's name of a logical volume."""
-    if device := _DEVICE.match(spec):
-        return next((volume for volume in volumes if volume.id == f"p{device[1]}"), None)
-    if device := _OPENBSD_DEVICE.match(spec):
-        return next((volume for volume in volumes if volume.id.lstrip("p0123456789") == device[1]), None)
-    if mapped := _MAPPED.match(spec):
-        return next((volume for volume in volumes if _mapper_name(volume) == mapped[1]), None)
-    return next((volume for volume in volumes if volume.id == spec.removeprefix("/dev/")), None)
-
-
-def _mapper_name(volume: Volume) -> str | None:
-    """``group-volume`` with the hyphens of both doubled (LVM2 ``dm_build_dm_name``)."""
-    group, slash, name = volume.id.replace("-", "--").partition("/")
-    return f"{group}-{name}" if slash else None
 
 
 def _is_root(files: Files) -> bool:

@@ -1,71 +1,65 @@
-"""The entry that the boot loader will start: its kernel, its initramfs, its command line."""
+"""The entry that the boot loader will start, whichever loader that is: its kernel, its initramfs, its command line."""
 
 from __future__ import annotations
 
-import shlex
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from vhdprep.errors import Unreadable
-from vhdprep.guest.assemble import find_volume
-from vhdprep.guest.formats import grub
+from vhdprep.guest.devices import find_volume, need_volume
+from vhdprep.guest.formats import pe
 from vhdprep.guest.image import BSDS, once
 
 if TYPE_CHECKING:
+    from vhdprep.guest.firmware import Program
     from vhdprep.guest.image import Guest
+    from vhdprep.guest.loaders.entry import BootEntry
     from vhdprep.model import Volume
 
-_CONFIGS = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/boot/efi/EFI/*/grub.cfg")
-
-
-class BootEntry(NamedTuple):
-    """The default entry, with every path found in the guest."""
-
-    place: str
-    """File and line that define it."""
-    title: str
-    kernel: str
-    """As the entry names it."""
-    kernel_path: str | None
-    """Where that file is in the guest; None = it is missing."""
-    initrds: tuple[tuple[str, str | None], ...]
-    """Each initramfs as named, and where it is."""
-    arguments: tuple[str, ...]
-
-    def values(self, name: str) -> tuple[str, ...]:
-        """Values given to a kernel argument, in order; a bare flag gives an empty one."""
-        found = (argument.partition("=") for argument in self.arguments)
-        return tuple(value for key, _, value in found if key.replace("-", "_") == name.replace("-", "_"))
+_KERNEL_HEAD = 32 * 1024
+_DISCOVERABLE = {
+    "x86_64": "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709",
+    "aarch64": "B921B045-1DF0-41C3-AF44-4C6F280D3FAE",
+    "i386": "44479540-F297-41B2-9AF7-D131D5F0458A",
+}
+"""Partition types of a root that needs no name (UAPI Discoverable Partitions Specification)."""
 
 
 @once
 def default_entry(guest: Guest) -> BootEntry:
-    """The entry that GRUB boots when nobody touches the keyboard.
+    """The entry that the machine boots when nobody touches the keyboard.
+
+    On Gen2 the program at the fallback path of the EFI system partition decides, on Gen1 the code in the first sector.
 
     Raises:
-        Unreadable: no configuration that is read here was found, or it has no entry.
+        Unreadable: no boot loader that is read here has an entry, or it cannot be told which one counts.
     """
-    found = _find_config(guest)
-    if found is None:
-        raise Unreadable("the default boot entry is not known: no grub.cfg with an entry was found, and no other boot loader is read yet")
-    path, config = found
-    environment = _environment(guest, path)
-    bls = _bls_entry(guest, config, environment) if config.uses_bls else None
-    if bls is not None:
-        return _locate(guest, *bls)
-    entry = grub.choose(config, environment)
-    if entry is None:
-        raise Unreadable(f"the default boot entry is not known: {path} has no menu entry")
-    return _locate(guest, f"{path}:{entry.line}", entry)
+    found = _started_by_firmware(guest) if guest.facts.boot == "uefi" else _started_by_code(guest)
+    if not found:
+        raise Unreadable("the default boot entry is not known: no boot loader that is read here has a configuration with an entry")
+    if other := next((each for each in found if not each.starts_as(found[0])), None):
+        raise Unreadable(
+            f"the default boot entry is not known: {found[0].place} starts {found[0].kernel.named}, {other.place} starts {other.kernel.named}"
+            " in another way, and which of them counts cannot be told"
+        )
+    return found[0]
 
 
+@once
 def root_volume(guest: Guest) -> Volume | None:
-    """The volume that ``root=`` of the default entry names, or the line for / in fstab of a BSD; None = not on this disk, or not given."""
+    """The volume that the default entry, or fstab of a BSD, mounts as the root; None = it is not on this disk, or nothing names it.
+
+    Raises:
+        Unreadable: the entry, or the way in which it names the root, is not understood.
+    """
     if guest.facts.os in BSDS:
         return next((find_volume(entry.spec, guest.volumes) for entry in guest.fstab if entry.point == "/"), None)
-    values = default_entry(guest).values("root")
-    return find_volume(values[-1], guest.volumes) if values else None
+    values = [value for value in default_entry(guest).values("root") if value]
+    if values and values[-1] not in ("gpt-auto", "gpt-auto-force"):
+        return need_volume(values[-1], guest)
+    return _discovered(guest)
 
 
+@once
 def kernel_release(guest: Guest) -> str:
     """The version of the kernel that boots, as in ``/lib/modules/VERSION``.
 
@@ -73,75 +67,81 @@ def kernel_release(guest: Guest) -> str:
         Unreadable: it cannot be told from the entry.
     """
     entry = default_entry(guest)
-    path = guest.files.resolve(entry.kernel_path) if entry.kernel_path else None
-    name = (path or entry.kernel).rpartition("/")[2]
-    _, dash, version = name.partition("-")
-    if dash and guest.files.is_directory(f"/lib/modules/{version}"):
-        return version
+    if stated := pe.kernel_release(entry.kernel.read(_KERNEL_HEAD)):
+        return stated
+    path = entry.kernel.spot.files.resolve(entry.kernel.spot.path) if entry.kernel.spot else None
+    _, dash, version = (path or entry.kernel.named).rpartition("/")[2].partition("-")
+    folders = reversed((path or entry.kernel.named).split("/")[:-1])
+    for each in (entry.release, version if dash else None, *folders):
+        if each and guest.files.is_directory(f"/lib/modules/{each}"):
+            return each
     installed = guest.files.names("/lib/modules") if guest.files.is_directory("/lib/modules") else ()
     if len(installed) == 1:
         return installed[0]
-    raise Unreadable(f"which of {len(installed)} versions in /lib/modules belongs to {entry.kernel} is not known")
+    raise Unreadable(f"which of {len(installed)} versions in /lib/modules belongs to {entry.kernel.named} is not known")
 
 
-def _find_config(guest: Guest) -> tuple[str, grub.Config] | None:
-    """The first grub.cfg that has an entry; the loader's own small ones on the ESP only point to it."""
-    for pattern in _CONFIGS:
-        for path in guest.files.glob(pattern):
-            config = grub.parse(guest.files.text(path) or "")
-            if config.entries or config.uses_bls:
-                return path, config
-    return None
+def _started_by_firmware(guest: Guest) -> list[BootEntry]:
+    """The entries of the EFI program that comes first, shim left out; of every loader where that is none that is known here."""
+    from vhdprep.guest import firmware
+
+    programs = firmware.started(guest) if guest.esp is not None else []
+    found = [entry for program in programs for entry in _entries_of(guest, program)]
+    return found if programs else _any_loader(guest, firmware.BOOT)
 
 
-def _environment(guest: Guest, config_path: str) -> dict[str, str]:
-    path = f"{config_path.rpartition('/')[0]}/grubenv"
-    return grub.environment(guest.files.text(path) or "")
+def _entries_of(guest: Guest, program: Program) -> list[BootEntry]:
+    from vhdprep.guest import bootfiles
+    from vhdprep.guest.loaders import grub, sdboot, unified
+
+    if program.kind == "grub":
+        return grub.entries(guest, program.path.rpartition("/")[0])
+    if program.kind == "systemd-boot":
+        return [found] if (found := sdboot.entry(guest)) else []
+    if program.kind == "unified":
+        (spot,) = bootfiles.spots(guest, bootfiles.ESP, program.path)
+        return [unified.entry(spot)]
+    if program.kind == "kernel":
+        raise Unreadable(f"ESP:{program.path} is a kernel that the firmware starts itself; its command line is not known")
+    return _any_loader(guest, program.path.rpartition("/")[0])
 
 
-def _bls_entry(guest: Guest, config: grub.Config, environment: dict[str, str]) -> tuple[str, grub.Entry] | None:
-    paths = guest.files.glob("/boot/loader/entries/*.conf")
-    if not paths:
+def _started_by_code(guest: Guest) -> list[BootEntry]:
+    """The entries of the boot loader in the first sector; of every loader where it does not name itself, or there is no disk."""
+    if guest.boot_code == "grub":
+        return _grub_of_either_age(guest)
+    if guest.boot_code == "syslinux":
+        from vhdprep.guest.loaders import extlinux
+
+        return extlinux.entries(guest)
+    return _any_loader(guest, None)
+
+
+def _grub_of_either_age(guest: Guest) -> list[BootEntry]:
+    from vhdprep.guest.loaders import grub, grublegacy
+
+    if found := grub.entries(guest, None):
+        return found
+    return [old] if (old := grublegacy.entry(guest)) else []
+
+
+def _any_loader(guest: Guest, directory: str | None) -> list[BootEntry]:
+    """The entries of every boot loader that has a configuration here; ``directory``: of the EFI program that is none of them."""
+    from vhdprep.guest.loaders import extlinux, grub, sdboot
+
+    found = grub.entries(guest, directory) if directory else _grub_of_either_age(guest)
+    if (directory or guest.facts.boot is None) and (entry := sdboot.entry(guest)):
+        found.append(entry)
+    return [*found, *extlinux.entries(guest)]
+
+
+def _discovered(guest: Guest) -> Volume | None:
+    """The root that systemd finds by its partition type when nothing names it: the initramfs must hold the generator that does so."""
+    from vhdprep.guest import modules
+
+    entry = default_entry(guest)
+    disabled = [*entry.values("rd.systemd.gpt_auto"), *entry.values("systemd.gpt_auto")]
+    found = [each for each in guest.volumes if each.type_id is not None and each.type_id == _DISCOVERABLE.get(guest.facts.arch or "")]
+    if len(found) != 1 or any(each in ("0", "no", "false", "off") for each in disabled) or not entry.initrds:
         return None
-    names = grub.sort_bls([path.rpartition("/")[2].removesuffix(".conf") for path in paths])
-    variables = {**config.variables, **environment}
-    entries = [grub.bls_entry(guest.files.text(f"/boot/loader/entries/{name}.conf") or "", variables) for name in names]
-    saved = environment.get("next_entry") or environment.get("saved_entry") or ""
-    index = grub.choose_bls(names, [entry.title for entry in entries], saved)
-    return f"/boot/loader/entries/{names[index]}.conf", entries[index]
-
-
-def _locate(guest: Guest, place: str, entry: grub.Entry) -> BootEntry:
-    if entry.kernel is None:
-        raise Unreadable(f"{place}: the default boot entry loads no Linux kernel ({entry.title})")
-    if "$" in entry.kernel:
-        raise Unreadable(f"{place}: the default boot entry names its kernel by a variable ({entry.kernel})")
-    initrds = tuple((path, _find(guest, path, entry.search)) for path in entry.initrds)
-    return BootEntry(place, entry.title, entry.kernel, _find(guest, entry.kernel, entry.search), initrds, tuple(_split(entry.options)))
-
-
-def _find(guest: Guest, path: str, search: str | None) -> str | None:
-    """Where the boot loader's ``path`` lies in the guest: on the volume it searches, else below /boot, else below /."""
-    path = path.partition(")")[2] if path.startswith("(") else path
-    if search:
-        volume = find_volume(f"UUID={search}", guest.volumes) or find_volume(f"LABEL={search}", guest.volumes)
-        points = [point for point, name in guest.mounts.items() if volume and name == volume.id]
-        if points or guest.volumes:
-            found = [place for point in points if guest.files.is_file(place := point.rstrip("/") + _inside(guest, point, path))]
-            if not found and volume is None and (unread := [each.id for each in guest.volumes if each.needed and not each.read]):
-                raise Unreadable(f"the boot loader reads {path} from a volume {search}, which may be {unread[0]}, and that was not read")
-            return found[0] if found else None
-    return next((each for each in (f"/boot{path}", path, _inside(guest, "/", path)) if guest.files.is_file(each)), None)
-
-
-def _inside(guest: Guest, point: str, path: str) -> str:
-    """``path`` of the boot loader, which counts from a file system's top level, within the subvolume mounted at ``point``."""
-    prefix = f"/{guest.subvolumes.get(point, '')}/"
-    return path[len(prefix) - 1 :] if len(prefix) > 2 and path.startswith(prefix) else path
-
-
-def _split(options: str) -> list[str]:
-    try:
-        return shlex.split(options)
-    except ValueError:
-        return options.split()
+    return found[0] if modules.holds_generator(guest) else None

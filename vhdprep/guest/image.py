@@ -42,6 +42,10 @@ class Guest(NamedTuple):
     """Of Windows."""
     subvolumes: Mapping[str, str] = MappingProxyType({})
     """Mount point → path of the subvolume that is mounted there, where it is one."""
+    open_volume: Callable[[Volume], Files] | None = None
+    """The files of a volume, whether it is mounted or not; None = there is no disk."""
+    boot_code: str | None = None
+    """Whose code stands in the first sector: ``grub | syslinux | other``; None = there is none, or no disk."""
 
     def need_registry(self) -> Registry:
         """The registry.
@@ -108,9 +112,14 @@ class Image(NamedTuple):
         return self.os_disk.disk
 
 
+def remembered_as(function: Callable[[Guest], Any]) -> str:
+    """The key of ``Guest.memo`` under which ``once`` keeps what ``function`` found."""
+    return f"{function.__module__}.{function.__qualname__}"
+
+
 def once(function: Callable[[Guest], _R]) -> Callable[[Guest], _R]:
     """Run ``function`` once a guest; an ``Unreadable`` is remembered and raised again."""
-    name = f"{function.__module__}.{function.__qualname__}"
+    name = remembered_as(function)
 
     @wraps(function)
     def reading(guest: Guest) -> _R:

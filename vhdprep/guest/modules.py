@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import Unreadable
-from vhdprep.guest import boot
+from vhdprep.guest import boot, kernelconfig
 from vhdprep.guest.formats import cpio
 from vhdprep.guest.formats.textlines import lines
 from vhdprep.guest.image import once
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vhdprep.guest.image import Guest
 
 _MODULE = re.compile(r"(.+)\.ko(?:\.(?:gz|xz|zst))?")
+_PACKED = re.compile(r"(?:^|/)(?:squash|squashfs|erofs)[-/]root\.img$|\.(?:squashfs|sqfs|sfs|erofs)$")
 _MODPROBE_DIRECTORIES = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
 MAX_INITRAMFS = 1024**3
 """Largest initramfs file that is opened, in bytes."""
@@ -30,9 +31,22 @@ def normal(name: str) -> str:
     return name.replace("-", "_")
 
 
+def is_built_in(guest: Guest, name: str) -> bool:
+    """Whether a module (normal name) is part of the kernel image: by ``modules.builtin``, without it by the kernel's configuration.
+
+    Raises:
+        Unreadable: there is neither.
+    """
+    try:
+        return name in _built_in(guest)
+    except Unreadable:
+        if kernelconfig.path(guest) is None:
+            raise
+        return kernelconfig.builds_in(guest, name)
+
+
 @once
-def built_in(guest: Guest) -> frozenset[str]:
-    """Modules inside the kernel image, by ``modules.builtin``."""
+def _built_in(guest: Guest) -> frozenset[str]:
     return _listed(guest, "modules.builtin")
 
 
@@ -62,34 +76,60 @@ def blocked_at_boot(guest: Guest) -> dict[str, str]:
 
 
 def in_initramfs(guest: Guest, wanted: frozenset[str]) -> frozenset[str]:
-    """Which of ``wanted`` (normal names) the default entry's initramfs holds; reading stops when all were seen."""
+    """Which of ``wanted`` (normal names) the default entry's initramfs holds; reading stops when all were seen.
+
+    Raises:
+        Unreadable: some were not seen, and a file system inside the initramfs may hold them.
+    """
     index = _index(guest)
-    while not wanted <= index.seen and index.more():
+    while not wanted <= index.modules and index.more():
         pass
-    return wanted & index.seen
+    if index.packed and not wanted <= index.modules:
+        raise Unreadable(f"{', '.join(sorted(wanted - index.modules))}: may lie in {index.packed} inside the initramfs, which is not read")
+    return wanted & index.modules
+
+
+def holds_generator(guest: Guest) -> bool:
+    """Whether systemd in the default entry's initramfs finds a root by its partition type (systemd-gpt-auto-generator(8))."""
+    index = _index(guest)
+    while not index.generator and index.more():
+        pass
+    if index.packed and not index.generator:
+        raise Unreadable(f"what finds the root may lie in {index.packed} inside the initramfs, which is not read")
+    return index.generator
 
 
 class _Index:
-    """Module names seen so far in the initramfs files of one entry."""
+    """What was seen so far in the initramfs files of one entry."""
 
     def __init__(self, names: Iterator[str]) -> None:
         self._names = names
         self._failed: Unreadable | None = None
-        self.seen: set[str] = set()
+        self.modules: set[str] = set()
+        self.generator = False
+        self.packed: str | None = None
+        """A file system inside it (dracut's squash modules)."""
 
     def more(self) -> bool:
-        """Read on to the next module; False = the end."""
+        """Read on to the next name that matters; False = the end."""
         if self._failed:
             raise Unreadable(str(self._failed)) from self._failed
         try:
-            for name in self._names:
-                if match := _MODULE.fullmatch(name.rpartition("/")[2]):
-                    self.seen.add(normal(match[1]))
-                    return True
+            return any(self._take(name) for name in self._names)
         except Unreadable as error:
             self._failed = error
             raise
-        return False
+
+    def _take(self, name: str) -> bool:
+        if match := _MODULE.fullmatch(name.rpartition("/")[2]):
+            self.modules.add(normal(match[1]))
+        elif name.endswith("/systemd-gpt-auto-generator"):
+            self.generator = True
+        elif _PACKED.search(name):
+            self.packed = name
+        else:
+            return False
+        return True
 
 
 @once
@@ -98,20 +138,12 @@ def _index(guest: Guest) -> _Index:
 
 
 def _names(guest: Guest) -> Iterator[str]:
-    for named, path in boot.default_entry(guest).initrds:
-        if path is None:
-            raise Unreadable(f"the initramfs {named} is missing")
-        yield from cpio.names(_chunks(guest, path), path)
-
-
-def _chunks(guest: Guest, path: str) -> Iterator[bytes]:
-    found = guest.files.stat(path)
-    if found is not None and found.size > MAX_INITRAMFS:
-        raise Unreadable(f"{path}: {found.size} bytes are too many for an initramfs")
-    offset = 0
-    while data := guest.files.read(path, cpio.CHUNK, offset):
-        yield data
-        offset += len(data)
+    for each in boot.default_entry(guest).initrds:
+        if each.path is None:
+            raise Unreadable(f"the initramfs {each.named} is missing")
+        if each.length() > MAX_INITRAMFS:
+            raise Unreadable(f"{each.path}: {each.length()} bytes are too many for an initramfs")
+        yield from cpio.names(each.chunks(cpio.CHUNK), each.path)
 
 
 def _listed(guest: Guest, name: str) -> frozenset[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
-from vhdprep.guest import unitconditions, unitfiles
+from vhdprep.guest import commandline, unitconditions, unitfiles
 from vhdprep.guest.formats.textlines import lines
 from vhdprep.guest.image import once
 from vhdprep.guest.unitfiles import GENERATOR_DIRECTORIES, UNIT_DIRECTORIES, Entry, Unit
@@ -49,7 +49,12 @@ class UnitState(NamedTuple):
 
 
 def unit_state(guest: Guest, name: str, *, first_boot: bool = False) -> UnitState:
-    """Whether the unit ``name`` starts at boot; ``first_boot``: judge also what presets take away on a first boot."""
+    """Whether the unit ``name`` starts at boot; ``first_boot``: judge also what presets take away on a first boot.
+
+    Raises:
+        Unreadable: the boot entry starts another program in the place of init.
+    """
+    line = commandline.read(guest)
     if guest.facts.init in ("openrc", "sysv"):
         return _classic(guest, name.removesuffix(".service"))
     unit = unitfiles.find(guest, name)
@@ -58,7 +63,10 @@ def unit_state(guest: Guest, name: str, *, first_boot: bool = False) -> UnitStat
         return _classic(guest, name.removesuffix(".service")) if generated else UnitState("absent", name)
     if unit.masked:
         return _by_starter(guest, name, first_boot=first_boot, masked=True) or UnitState("masked", unit.path)
-    state = _pulled_state(guest, unit, first_boot=first_boot) or _by_starter(guest, name, first_boot=first_boot, masked=False)
+    if unit.names & line.masked:
+        return UnitState("masked", f"{line.place} (systemd.mask)")
+    wanted = UnitState("enabled", f"{line.place} (systemd.wants)") if unit.names & line.wanted else None
+    state = wanted or _pulled_state(guest, unit, first_boot=first_boot) or _by_starter(guest, name, first_boot=first_boot, masked=False)
     if state is None:
         has_install = any(entry.key.startswith("Install.") for entry in unitfiles.entries(guest, unit))
         preset = _preset(guest, unit.name) if has_install else None
@@ -162,7 +170,7 @@ def _is_reached(guest: Guest, unit: str, names: frozenset[str]) -> bool:
 @once
 def _reached_targets(guest: Guest) -> frozenset[str]:
     """The default target and what it leads to; a masked one is replaced by ``rescue.target``, and one that is missing is taken for graphical."""
-    default = unitfiles.find(guest, "default.target")
+    default = unitfiles.find(guest, commandline.read(guest).goal or "default.target")
     start = "graphical.target" if default is None else "rescue.target" if default.masked else default.name
     found, waiting = set[str](), [start]
     while waiting:

@@ -5,7 +5,7 @@ A probe is a verb of looking that could serve three rules; no product is in its 
 
 from __future__ import annotations
 
-from vhdprep.probes import boot, config, container, disk, files, guest, network, system, windows
+from vhdprep.probes import boot, config, container, disk, efi, files, guest, mounts, network, system, windows
 from vhdprep.probes.registry import ParameterInfo, Probe
 
 __all__ = ["PROBES", "ParameterInfo", "Probe"]
@@ -17,7 +17,9 @@ PROBES: tuple[Probe, ...] = (
     disk.disk_defects,
     disk.volumes,
     guest.guest_fact,
+    guest.release_table,
     guest.accounts,
+    guest.sudo_grants,
     files.file_kind,
     files.file_glob,
     files.file_lines,
@@ -25,7 +27,9 @@ PROBES: tuple[Probe, ...] = (
     files.file_text,
     files.file_head,
     files.home_files,
+    files.link_target,
     config.config_value,
+    config.setting_files,
     config.yaml_value,
     config.yaml_problems,
     config.ssh_option,
@@ -37,9 +41,11 @@ PROBES: tuple[Probe, ...] = (
     boot.kernel_argument,
     boot.kernel_module,
     boot.early_module,
-    boot.efi_files,
-    boot.efi_program,
-    boot.fstab_entries,
+    boot.kernel_option,
+    efi.efi_files,
+    efi.efi_program,
+    mounts.fstab_entries,
+    mounts.crypttab_entries,
     network.network_profiles,
     windows.registry_value,
     windows.registry_key,

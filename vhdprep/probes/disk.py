@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from vhdprep.model import Volume
 
 _MIB = 1024 * 1024
+_LITTLE = {"little-space": (20, 1024 * _MIB), "little-boot-space": (10, 50 * _MIB)}
+"""Too little is free when it is less than this part of the volume, and less than so many bytes."""
 _RECORDS_STATE = {"ext2", "ext3", "ext4", "xfs", "btrfs", "ntfs", "ufs"}
 """File systems that say whether they were left clean: in the superblock, the log or the journal."""
 Field = Literal[
@@ -71,17 +73,20 @@ def volumes(
     *,
     filesystem: tuple[str, ...] = (),
     type_id: tuple[str, ...] = (),
-    having: Literal["any", "misaligned", "unclean", "hibernated", "errors", "unread", "active", "little-space"] = "any",
+    having: Literal["any", "misaligned", "unclean", "hibernated", "errors", "unread", "active", "little-space", "little-boot-space"] = "any",
 ) -> Observation:
     """Volumes of the operating system's disk that have all the named properties.
 
     filesystem: one of these file systems or signatures, in libblkid's words (`swap`, `crypto_LUKS`, `ext4`).
     type_id: one of these partition types (`0x82`, GPT GUID in capitals).
     having: `misaligned` to 1 MiB, `unclean` journal, `hibernated` (also by Fast Startup), file-system `errors` recorded,
-    `unread`, marked `active`, or `little-space` (the root has under 5 % and under 1 GiB free).
+    `unread`, marked `active`, `little-space` (the root has under 5 % and under 1 GiB free), or `little-boot-space` (a /boot of its own has
+    under 10 % and under 50 MiB free).
     """
     disk = image.need_disk()
     root = image.guest.root if image.guest else None
+    if having == "little-boot-space":
+        root = image.need_guest().mounts.get("/boot", "")
     found = [each for each in disk.volumes if _matches(each, filesystem, type_id) and _has(each, having, root)]
     return Observation.listing("volumes", tuple(Observation(_describe(each, having), each.id) for each in found))
 
@@ -102,12 +107,13 @@ def _has(volume: Volume, having: str, root: str | None) -> bool:
         return not volume.read and volume.needed
     if having == "active":
         return volume.active
-    if having == "little-space":
+    if having in _LITTLE:
+        share, most = _LITTLE[having]
         if root is None:
             raise Unreadable("no root file system was found, so its free space is not known")
         if volume.id == root and volume.free is None:
             raise Unreadable(f"{root}: how much is free is not known")
-        return volume.id == root and (volume.free or 0) < min(volume.size // 20, 1024 * _MIB)
+        return volume.id == root and (volume.free or 0) < min(volume.size // share, most)
     return True
 
 
@@ -115,6 +121,6 @@ def _describe(volume: Volume, having: str) -> str:
     kind = volume.filesystem or volume.type_id or "unknown"
     if having == "misaligned":
         return f"{kind} at byte {volume.offset}"
-    if having == "little-space":
+    if having in _LITTLE:
         return f"{kind} with {(volume.free or 0) // _MIB} MiB free of {volume.size // _MIB} MiB"
     return kind if volume.reason is None else f"{kind}, {volume.reason}"

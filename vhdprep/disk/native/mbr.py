@@ -43,9 +43,12 @@ def read(reader: Reader, sector: bytes) -> Table | None:
             defects += defect
             continue
         partitions.append(_partition(number, status, kind, first, count, signature))
+    record = b""
     if active := next((each for each in partitions if each.active), None):
         record = reader.read_at(active.offset, SECTOR)
         fields["mbr:active_boot_record"] = "present" if record[510:] == b"\x55\xaa" else "absent"
+    if boot_code == "present":
+        fields["mbr:boot_loader"] = _loader(sector[:440], record)
     for each in partitions:
         if each.offset + each.size > reader.size:
             text = f"Partition {each.number} ends at byte {each.offset + each.size}, after the disk's end ({reader.size})."
@@ -53,6 +56,13 @@ def read(reader: Reader, sector: bytes) -> Table | None:
     if shared := overlap_text(partitions):
         defects.append(Defect("partition-overlap", "mbr", shared))
     return Table("mbr", partitions, fields, defects)
+
+
+def _loader(code: bytes, record: bytes) -> str:
+    """Whose code is started: GRUB's names itself; any other starts the active partition's boot record, which may be SYSLINUX's."""
+    if b"GRUB" in code or b"GRUB" in record[:440]:
+        return "grub"
+    return "syslinux" if record[3:11].rstrip() in (b"SYSLINUX", b"EXTLINUX") else "other"
 
 
 def _partition(number: int, status: int, kind: int, first: int, count: int, signature: int) -> Partition:

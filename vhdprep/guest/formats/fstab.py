@@ -48,27 +48,35 @@ class FstabEntry(NamedTuple):
 
     @property
     def may_be_missing(self) -> bool:
-        """Whether boot goes on without it."""
-        return bool({"nofail", "noauto", "failok"} & set(self.options)) or "x-systemd.automount" in self.options
+        """Whether boot goes on without it: wanted or required by another unit, it is no part of local-fs.target."""
+        if any(option.startswith(("x-systemd.wanted-by=", "x-systemd.required-by=")) for option in self.options):
+            return True
+        return bool({"nofail", "noauto", "failok", "x-systemd.automount"} & set(self.options))
 
 
 def parse(text: str) -> tuple[FstabEntry, ...]:
     """Entries in the order of their lines; lines with fewer than two fields are ignored, as mount(8) does."""
     entries = []
-    for number, line in enumerate(lines(text), 1):
-        fields = line.split()
-        if len(fields) < 2 or fields[0].startswith("#"):
-            continue
-        spec, point = (_unescape(field) for field in fields[:2])
-        if "=" in spec:
-            tag, _, value = spec.partition("=")
-            spec = f"{tag}={value.strip(chr(34))}"
+    for number, words in fields(text):
+        spec, point = tagged(words[0]), words[1]
         if point.startswith("/"):
             point = "/" + posixpath.normpath(point).lstrip("/")
-        kind = fields[2] if len(fields) > 2 else "auto"
-        options = tuple(fields[3].split(",")) if len(fields) > 3 else ("defaults",)
+        kind = words[2] if len(words) > 2 else "auto"
+        options = tuple(words[3].split(",")) if len(words) > 3 else ("defaults",)
         entries.append(FstabEntry(number, spec, point, kind, options))
     return tuple(entries)
+
+
+def fields(text: str) -> list[tuple[int, list[str]]]:
+    """Number and fields, unescaped, of every line that has at least two and is no comment."""
+    split = ((number, line.split()) for number, line in enumerate(lines(text), 1))
+    return [(number, [_unescape(each) for each in words]) for number, words in split if len(words) > 1 and not words[0].startswith("#")]
+
+
+def tagged(spec: str) -> str:
+    """``UUID="…"`` without its quotation marks."""
+    tag, equals, value = spec.partition("=")
+    return f"{tag}={value.strip(chr(34))}" if equals else spec
 
 
 def _unescape(field: str) -> str:

@@ -1,4 +1,4 @@
-"""What is asked of an EFI program: machine, signature, what loader it is (PE/COFF specification)."""
+"""What is asked of an EFI program: machine, signature, sections (PE/COFF specification)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from typing import NamedTuple
 MACHINES = {0x8664: "x86_64", 0xAA64: "aarch64", 0x14C: "i386"}
 HEAD = 16 * 1024
 """Bytes that hold every header."""
+_LINUX_ARM = b"ARM\x64"
+
+
+class Section(NamedTuple):
+    """A part of the program; ``offset`` and ``size`` are those of its bytes in the file."""
+
+    name: str
+    offset: int
+    size: int
 
 
 class EfiProgram(NamedTuple):
@@ -16,7 +25,12 @@ class EfiProgram(NamedTuple):
     machine: str
     is_signed: bool
     """Its certificate table is not empty (data directory 4)."""
-    sections: tuple[str, ...]
+    layout: tuple[Section, ...]
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """The names of its sections."""
+        return tuple(each.name for each in self.layout)
 
 
 def strings_at(data: bytes) -> int:
@@ -42,10 +56,30 @@ def parse(data: bytes, strings: bytes = b"") -> EfiProgram | None:
         wide = struct.unpack_from("<H", data, optional)[0] == 0x20B
         certificates = struct.unpack_from("<II", data, optional + (112 if wide else 96) + 4 * 8)
         table = optional + optional_size
-        names = tuple(_name(data[table + 40 * index : table + 40 * index + 8], strings) for index in range(min(sections, 96)))
-        return EfiProgram(MACHINES.get(machine, f"0x{machine:04x}"), all(certificates), names)
+        layout = tuple(_section(data[table + 40 * index : table + 40 * index + 40], strings) for index in range(min(sections, 96)))
+        return EfiProgram(MACHINES.get(machine, f"0x{machine:04x}"), all(certificates), layout)
     except struct.error:
         return None
+
+
+def is_linux(data: bytes) -> bool:
+    """Whether the program is a Linux kernel that firmware can start (Linux ``Documentation/arch/{x86/boot,arm64/booting}.rst``)."""
+    return data[0x202:0x206] == b"HdrS" or data[0x38:0x3C] == _LINUX_ARM
+
+
+def kernel_release(data: bytes) -> str | None:
+    """The version that a Linux kernel for x86 states in its header; None = this is none, or it does not say."""
+    if data[0x202:0x206] != b"HdrS" or len(data) < 0x210:
+        return None
+    at = struct.unpack_from("<H", data, 0x20E)[0]
+    text = data[at + 0x200 : at + 0x200 + 128].split(b"\0")[0] if at else b""
+    words = text.decode("ascii", "replace").split()
+    return words[0] if words else None
+
+
+def _section(header: bytes, strings: bytes) -> Section:
+    used, _, stored, offset = struct.unpack_from("<IIII", header.ljust(40, b"\0"), 8)
+    return Section(_name(header[:8], strings), offset, min(used, stored) if used else stored)
 
 
 def _name(field: bytes, strings: bytes) -> str:
