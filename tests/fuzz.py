@@ -14,10 +14,11 @@ import traceback
 from typing import NamedTuple
 
 from fixtures import btrfs, hive, lvm
-from tests.unit import test_btrfs, test_fuzz, test_lvm, test_ntfs_damage
+from tests.unit import test_bsd, test_btrfs, test_fuzz, test_lvm, test_ntfs_damage, ufs
 from tests.unit.hives import PLACE
-from tests.unit.ntfs import Memory
+from tests.unit.ntfs import MIB, Memory
 from vhdprep.disk.native import NativeDisk
+from vhdprep.guest.formats import shellvars
 
 SLOWEST = 5
 """Seconds that one input may take."""
@@ -83,18 +84,35 @@ def _read_ntfs(data):
             test_ntfs_damage.walk(whole.files(volume), "", 0)
 
 
+def _read_ufs(data):
+    whole = NativeDisk(Memory(data))
+    for volume in whole.volumes:
+        if volume.read:
+            test_ntfs_damage.walk(whole.files(volume), "", 0)
+
+
 def _leave(data):
     """Nothing to mend."""
 
 
 LABEL = lvm.head(lvm.identity(1), lvm.START + 4 * lvm.EXTENT, test_lvm.described())[: lvm.AREA + 4096]
 NTFS = bytes(test_ntfs_damage.SOUND)
+RC_CONF = ("".join(text for text, _ in test_bsd.SCRIPTS) + "if x; then a=`y`; fi; . /z\n").encode()
+UFS = ufs.Volume(ufs.made(4 * MIB))
+UFS_INODES, UFS_BLOCKS = UFS.super.inode_address(0), UFS.block("/")
 TARGETS = {
     "hive": Target(test_fuzz.HIVE, ((0, len(test_fuzz.HIVE)),), _mend_hive, _read_hive),
     "lvm-metadata": Target(test_lvm.described(), ((0, len(test_lvm.described())),), _leave, _read_lvm),
     "lvm-label": Target(LABEL, ((lvm.SECTOR, 2 * lvm.SECTOR), (lvm.AREA, lvm.AREA + 64)), _mend_label, _read_label),
     "btrfs": Target(bytes(test_btrfs.SOUND), ((0x10000, 0x10400), (btrfs.START, btrfs.START + 14 * btrfs.NODE)), _mend_btrfs, _read_btrfs),
     "ntfs": Target(NTFS, ((0, 512), (test_ntfs_damage.FIRST * 1024, test_ntfs_damage.LAST * 1024)), _leave, _read_ntfs),
+    "ufs": Target(
+        bytes(UFS.data),
+        ((8192, 8192 + 1376), (UFS_INODES, UFS_INODES + 330 * 256), (UFS_BLOCKS, UFS_BLOCKS + 32 * 1024), (UFS.pointers, UFS.pointers + 8192)),
+        _leave,
+        _read_ufs,
+    ),
+    "sh": Target(RC_CONF, ((0, len(RC_CONF)),), _leave, lambda data: shellvars.variables(bytes(data).decode("utf-8", "replace"))),
 }
 
 

@@ -152,19 +152,19 @@ def _gaps_of(guest: Guest) -> Iterator[str]:
         yield from guest.registry.unread
     if booted := _booted_instead(guest):
         yield f"the boot loader starts what lies on {booted}, and that is not what was judged: {guest.root} was"
-    if facts.os not in ("linux", "windows"):
-        yield f"no rules cover {facts.product} ({facts.os}); only Linux and Windows are judged"
     if facts.distro == "unknown":
         yield "the distribution could not be named: neither os-release nor an older release file gives a name"
     if facts.os == "windows" and facts.version is None:
         yield "which Windows this is could not be told: its registry was not read"
+    if facts.os in ("freebsd", "openbsd") and facts.version is None:
+        yield f"which release of {facts.product} this is could not be told"
 
 
 def _booted_instead(guest: Guest) -> str | None:
-    """The volume that ``root=`` names, if it is another than the one that was taken for the root."""
+    """The volume that ``root=`` or, on a BSD, fstab names, if it is another than the one that was taken for the root."""
     from vhdprep.guest import boot
 
-    if guest.facts.os != "linux" or not guest.volumes:
+    if guest.facts.os == "windows" or not guest.volumes:
         return None
     try:
         root = boot.root_volume(guest)

@@ -95,7 +95,7 @@ class LockPassword(NamedTuple):
     @property
     def steps(self) -> tuple[str, ...]:
         """What to do by hand."""
-        return (f"In the guest, as root: usermod -p '*' {self.account}",)
+        return (f"In the guest, as root: usermod -p '*' {self.account} (FreeBSD: pw usermod {self.account} -h -)",)
 
 
 class ConvertVhd(NamedTuple):

@@ -52,9 +52,9 @@ def unclean_ext4(place):
     return path
 
 
-def of_freebsd(place):
+def of_nobody(place):
     return disk(place, edit={"/etc/fstab": {"UUID=A1B2-C3D4                             /boot/efi  vfat  umask=0077         0 1\n": ""},
-                             "/usr/lib/os-release": {"ID=debian": "ID=freebsd"}})  # fmt: skip
+                             "/usr/lib/os-release": {"\nID=debian": ""}})  # fmt: skip
 
 
 def empty(place):
@@ -110,7 +110,7 @@ JUDGED = [
     # several operating systems, none, an unknown one, only a data disk
     ("two operating systems", recipe("disk-two-systems"), 3, "2 operating systems were found"),
     ("no partitions", empty, 1, "the disk has no partitions and no file system"),
-    ("an unknown system", of_freebsd, 3, "no rules cover"),
+    ("an unknown system", of_nobody, 3, "the distribution could not be named"),
     ("a data disk", recipe("disk-data-only"), 3, "it looks like a data disk"),
     # what is recognised, named, and not read
     ("LUKS", beside({0: b"LUKS\xba\xbe\0\2"}), 3, "p2: encrypted with LUKS"),

@@ -16,10 +16,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from string import ascii_letters
 
 import pytest
 
-from fixtures import build, vhdfile, vhdxfile
+from fixtures import bsd, build, vhdfile, vhdxfile
+from tests.unit import ufs
 from tests.unit.test_tables import Bytes, boot_record, gpt_disk
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -65,6 +67,24 @@ def guest(place, add=None, edit=None, size="64 MiB", **changes):
     raw, path = place / "hostile.raw", place / "hostile.vhd"
     build.write_disk(recipe, raw, place)
     vhdfile.write(raw, path)
+    return path
+
+
+def freebsd(place, add=None, wound=None):
+    """The good FreeBSD guest, with files of the attacker's, and his changes to the UFS of its root."""
+    recipe = dict(build.recipes()["freebsd-14-generalized"], add=add or {}, size="32 MiB")
+    *others, root = recipe["volumes"]
+    recipe["volumes"] = [*others, {**root, "block": 16384, "fragment": 2048}]
+    raw, path = place / "hostile.raw", place / "hostile.vhd"
+    build.write_disk(recipe, raw, place)
+    vhdfile.write(raw, path)
+    if wound is not None:
+        with path.open("r+b") as file:
+            file.seek(10 * MIB)
+            root = ufs.Volume(file.read(21 * MIB))
+            wound(root)
+            file.seek(10 * MIB)
+            file.write(root.data)
     return path
 
 
@@ -314,6 +334,61 @@ CASES["an ext4 whose group descriptors lead outside"] = (ext_wound((2048, b"\xff
 CASES["an ext4 with a broken root directory"] = (ext_wound((1024 + 0x20, b"\xff" * 8)), "inconclusive", "")
 
 
+def ufs_wound(wound, add=None):
+    return lambda place: freebsd(place, add, wound)
+
+
+def numbers(disk, at, code, *values):
+    struct.pack_into(code, disk.data, at, *values)
+
+
+CASES["a ufs of four billion groups"] = (ufs_wound(lambda disk: disk.field(44, "I", 2**32 - 1)), "inconclusive", "its groups have no size")
+CASES["a ufs of blocks of two gibibytes"] = (ufs_wound(lambda disk: disk.field(48, "i", 2**31 - 1)), "inconclusive", "its block sizes cannot be")
+CASES["a ufs of exbibytes"] = (ufs_wound(lambda disk: disk.field(1080, "q", 2**60)), "inconclusive", "its size and its groups disagree")
+CASES["a ufs whose root is a hole"] = (
+    ufs_wound(lambda disk: numbers(disk, disk.super.inode_address(2) + 16, "<q80x15q", 2**25, *[0] * 15)), "inconclusive", "cannot be read",
+)  # fmt: skip
+CASES["a ufs kernel of half a tebibyte"] = (
+    ufs_wound(lambda disk: numbers(disk, disk.inode("/boot/kernel/kernel") + 16, "<q", 2**39)), "ready", "too many to search",
+)  # fmt: skip
+
+
+def logs_in_a_circle(disk):
+    """Two names in /var/log lead to /var/log itself: 2^n directories lie below it."""
+    at, own = disk.block("/var/log"), opened_number(disk, "/var/log")
+    for name in (b"loop1", b"loop2"):
+        numbers(disk, disk.data.index(name, at, at + 512) - 8, "<I", own)
+
+
+def opened_number(disk, path):
+    return ufs.opened(disk)._number(path)
+
+
+CASES["a ufs whose directories run in a circle"] = (
+    ufs_wound(logs_in_a_circle, {"/var/log/loop1": "x", "/var/log/loop2": "x"}), "ready", "is the same directory as /var/log",
+)  # fmt: skip
+
+
+@case("ready")
+def an_rc_conf_that_doubles_itself(place):
+    return freebsd(place, {"/etc/rc.conf": "x=aa\n" + 'x="$x$x"\n' * 3000 + build.tree("freebsd-14")["/etc/rc.conf"]})
+
+
+@case("not-ready", "freebsd-network-dhcp-on-hn0")
+def an_rc_conf_of_open_quotes(place):
+    return freebsd(place, {"/etc/rc.conf": '"\n' * 200_000 + "sshd_enable=YES\nwaagent_enable=YES\n'`\"" * 2})
+
+
+@case("not-ready", "more than 128 on a disk are not read")
+def four_slices_of_fifty_two_partitions(place):
+    disk = Bytes()
+    disk.put(0, boot_record(*((0, 0xA6, 64 + 900 * number, 900) for number in range(4))))
+    entries = {letter: (70 + at, 1, 7) for at, letter in enumerate(ascii_letters)}
+    for number in range(4):
+        disk.put(65 + 900 * number, bsd.label("openbsd", entries, size=4096, count=52))
+    return write(place, disk.data, kind="fixed")
+
+
 @case("ready")
 def a_fat_whose_chains_run_in_circles(place):
     recipe = {**build.recipes()["debian-12-generalized"]}
@@ -493,7 +568,7 @@ def ninety_thousand_people(place):
     return guest(place, {"/etc/passwd": build.tree("debian-12")["/etc/passwd"] + people})
 
 
-@case("inconclusive", "no rules cover")
+@case("not-ready", "freebsd-kernel-present")
 def a_linux_that_calls_itself_freebsd(place):
     return guest(place, edit={"/usr/lib/os-release": {"ID=debian": "ID=freebsd"}})
 

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from fixtures import build, coverage
-from fixtures.docs import compiled_rules
+from fixtures.docs import compiled_rules, conformance_table, limits
 from vhdprep import remedy as remedies
 from vhdprep.guest.formats import yamltext
 from vhdprep.model import Outcome, Severity
@@ -93,6 +93,8 @@ def test_the_vocabulary_serves_several_rules_a_probe():
 def test_generated_files_are_in_step():
     assert json.loads((builtin_rules_dir() / "schema.json").read_text(encoding="utf-8")) == schema.rule_schema()
     assert (builtin_rules_dir() / compiled.NAME).read_text(encoding="utf-8") == compiled_rules()
+    assert (builtin_rules_dir() / "CONFORMANCE.md").read_text(encoding="utf-8") == conformance_table()
+    assert (Path("vhdprep") / "LIMITS.md").read_text(encoding="utf-8") == limits()
     manual = (builtin_rules_dir() / "README.md").read_text(encoding="utf-8")
     assert schema.vocabulary() in manual
     assert coverage.table(RULES) in manual

@@ -94,6 +94,12 @@ def test_globs_take_stars_braces_classes_and_any_depth():
     assert files.glob("/nowhere/*") == []
 
 
+def test_a_glob_below_a_directory_takes_its_name_by_letters():
+    files = tree({"/home/a[b]{c,d}*/.ssh/id": "x", "/home/ab/.ssh/id": "x", "/home/ac/.ssh/id": "x"})
+    assert files.glob(".ssh/*", "/home/a[b]{c,d}*") == ["/home/a[b]{c,d}*/.ssh/id"]
+    assert files.glob("/home/a?/.ssh/id", "/") == ["/home/ab/.ssh/id", "/home/ac/.ssh/id"]
+
+
 def test_a_glob_ends_at_a_link_and_never_descends_through_one():
     files = tree({"/a/b/f": "", "/a/loop": {"link": "/a"}, "/a/dead": {"link": "/nowhere"}})
     assert files.glob("/a/**/f") == ["/a/b/f"]

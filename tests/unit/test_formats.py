@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fixtures import content
 from tests.unit.memory import guest
 from vhdprep.errors import Unreadable
-from vhdprep.guest import cloudconfig, network, packages, ssh
+from vhdprep.guest import cloudconfig, packages
 from vhdprep.guest.formats import bls, cpio, crypttab, fstab, grubscript, keyvalue, passwd, pe, yamltext
 from vhdprep.model import ABSENT
 
@@ -164,34 +164,6 @@ def test_layered_yaml_lets_the_last_file_win_and_lists_replace():
     assert [layer.path for layer in cloudconfig.layers(here, patterns) if layer.problem] == ["/etc/cloud/cloud.cfg.d/20.cfg"]
 
 
-def test_sshd_takes_the_first_value_and_expands_include_in_place():
-    files = {
-        "/etc/ssh/sshd_config": "Include sshd_config.d/*.conf\nClientAliveInterval=3m\nPermitRootLogin no\nMatch User x\nX11Forwarding yes\nMatch all\nPort 22\n",
-        "/etc/ssh/sshd_config.d/10-a.conf": 'clientaliveinterval "120"\nMatch User y\nPort 99\n',
-        "/etc/ssh/sshd_config.d/20-b.conf": "ClientAliveInterval 60\n",
-    }
-    found = ssh.options(guest(files))
-    assert found["clientaliveinterval"] == ("120", "/etc/ssh/sshd_config.d/10-a.conf:1")
-    assert found["permitrootlogin"][0] == "no"
-    assert "x11forwarding" not in found
-    assert found["port"] == ("22", "/etc/ssh/sshd_config:7")
-
-
-def test_sshd_keywords_may_be_parted_by_tabs_and_equal_signs():
-    found = ssh.options(guest({"/etc/ssh/sshd_config": "PermitRootLogin\tyes\nPort = 22\nSetEnv A=b\n#Banner x\nLonely\n"}))
-    assert {key: value for key, (value, _) in found.items()} == {"permitrootlogin": "yes", "port": "22", "setenv": "A=b", "lonely": ""}
-
-
-def test_an_include_that_includes_itself_ends():
-    with pytest.raises(Unreadable, match="nested"):
-        ssh.options(guest({"/etc/ssh/sshd_config": "Include sshd_config\n"}))
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("180", 180), ("3m", 180), ("1h30m", 5400), ("0", 0), ("", None), ("abc", None), ("1x", None)])
-def test_times_of_sshd(text, seconds):
-    assert ssh.seconds(text) == seconds
-
-
 def test_dpkg_lists_only_what_is_installed():
     status = "Package: a\nStatus: install ok installed\nPriority: x\nVersion: 1:2.0-1\nDescription: x\n Version: fake\n\nPackage: b\nStatus: deinstall ok config-files\nVersion: 1\n\nPackage: c\nStatus: hold ok installed\nVersion: 3\n"
     assert packages.installed(guest({"/var/lib/dpkg/status": status})) == {"a": "1:2.0-1", "c": "3"}
@@ -207,34 +179,6 @@ def test_a_package_database_that_is_not_read_makes_the_answer_unknown():
         packages.installed(guest({"/var/lib/rpm/rpmdb.sqlite": "x"}, facts={"distro": "rhel"}))
     with pytest.raises(Unreadable, match="no package database"):
         packages.installed(guest({}))
-
-
-def test_network_profiles_of_every_stack():
-    files = {
-        "/etc/network/interfaces": "source interfaces.d/*\nauto lo\niface lo inet loopback\niface eth0 inet dhcp\n  hwaddress ether 00:11:22:33:44:55\n",
-        "/etc/network/interfaces.d/x": "iface eth1 inet static\n  address 10.0.0.5\n",
-        "/etc/systemd/network/a.network": "[Match]\nName=en*\nMACAddress=aa:bb:cc:dd:ee:ff\n[Network]\nDHCP=yes\n",
-        "/etc/netplan/50.yaml": "network:\n  ethernets:\n    eth0: {dhcp4: true, match: {macaddress: '01:02:03:04:05:06'}}\n    eth1: {addresses: [10.1.1.1/24]}\n",
-        "/etc/NetworkManager/system-connections/w.nmconnection": "[connection]\ntype=ethernet\n[ipv4]\nmethod=manual\n",
-        "/etc/sysconfig/network-scripts/ifcfg-eth0": "DEVICE=eth0\nBOOTPROTO=dhcp\nONBOOT=yes\nHWADDR=00:00:00:00:00:01\n",
-        "/etc/sysconfig/network/ifcfg-eth1": "BOOTPROTO='dhcp4'\nSTARTMODE='auto'\n",
-    }
-    found = {(each.stack, each.interface, each.method, each.mac) for each in network.profiles(guest(files))}
-    assert found == {
-        ("ifupdown", "eth0", "dhcp", "00:11:22:33:44:55"),
-        ("ifupdown", "eth1", "static", None),
-        ("networkd", "en*", "dhcp", "aa:bb:cc:dd:ee:ff"),
-        ("netplan", "eth0", "dhcp", "01:02:03:04:05:06"),
-        ("netplan", "eth1", "static", None),
-        ("NetworkManager", "*", "static", None),
-        ("ifcfg", "eth0", "dhcp", "00:00:00:00:00:01"),
-        ("ifcfg", "eth1", "dhcp", None),
-    }
-
-
-def test_a_netplan_file_that_does_not_parse_is_not_an_empty_one():
-    with pytest.raises(Unreadable, match="netplan"):
-        network.profiles(guest({"/etc/netplan/50.yaml": "network: [\n"}))
 
 
 def test_an_efi_program_is_known_by_its_headers():
@@ -310,9 +254,3 @@ def test_a_few_bytes_that_unpack_to_gigabytes_are_unpacked_in_steps(monkeypatch)
         list(cpio.names(iter([packed]), "/boot/initrd"))
     assert max(sizes) <= 8 * 1024**2
     assert sum(sizes) <= 24 * 1024**2
-
-
-def test_interfaces_that_include_each_other_are_read_once():
-    files = {f"/etc/network/interfaces.d/{n}": f"source /etc/network/interfaces.d/*\niface eth{n} inet dhcp\n" for n in range(60)}
-    files["/etc/network/interfaces"] = "source /etc/network/interfaces.d/*\n"
-    assert len(network.profiles(guest(files))) == 60

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.unit.memory import image
@@ -9,7 +11,7 @@ from vhdprep.errors import RuleError, Unreadable
 from vhdprep.model import ABSENT, Finding, Observation, Outcome, Severity, Target, Verdict, judge
 from vhdprep.probes.registry import Probe
 from vhdprep.remedy import Manual
-from vhdprep.ruleset.evaluate import judge_rule, show
+from vhdprep.ruleset.evaluate import _mask, judge_rule, show
 from vhdprep.ruleset.load import load_rules, select
 from vhdprep.ruleset.matchers import MATCHERS, quantity, version
 from vhdprep.ruleset.rule import AllOf, AnyOf, AppliesTo, Leaf, Not, Rule
@@ -70,6 +72,40 @@ def test_the_password_of_a_url_is_never_shown():
     )
     assert finding.message == "/f is http://joe:***@proxy:3128."
     assert finding.observations[0].value == "http://joe:***@proxy:3128"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("//nas/x /mnt cifs user=joe,password=hun,ter2 0 0", "//nas/x /mnt cifs user=joe,password=*** 0 0"),
+        ("//nas/x /mnt cifs credentials=/root/.smb", "//nas/x /mnt cifs credentials=***"),
+        ('OMS_TOKEN="two words" A=1', "OMS_TOKEN=*** A=1"),
+        ("userPassword: correct horse", "userPassword: ***"),
+        ("client_secret = correct horse", "client_secret = ***"),
+        ('{"password": "s3cret"}', '{"password": ***'),
+        ("ExecStart=/x --token abc --verbose", "ExecStart=/x --token *** --verbose"),
+        ("pass=1 db_pass=2 compass=3 bypass=4", "pass=*** db_pass=*** compass=3 bypass=4"),
+        ("%sudo ALL=(ALL) NOPASSWD:ALL", "%sudo ALL=(ALL) NOPASSWD:ALL"),
+        ("lock_passwd: true", "lock_passwd: true"),
+        ("/etc/passwd:joe", "/etc/passwd:joe"),
+        ("https://x/?token=abc", "https://x/?token=***"),
+        ("PasswordAuthentication yes", "PasswordAuthentication yes"),
+    ],
+)
+def test_what_a_key_names_a_secret_is_never_shown(line, shown):
+    for value in (line, (line,)):
+        seen = judge_rule(
+            rule(Leaf(Probe(lambda _image, value=value: Observation(value, "/f"), "", exact=True, each_disk=False), {}, "empty", True)), image()
+        )
+        assert seen.message == f"/f is {shown}."
+        assert seen.observations[0].value in (shown, (shown,))
+
+
+def test_a_line_made_to_be_slow_is_masked_in_time():
+    started = time.monotonic()
+    for text in ("password" * 2000, "pass" * 4000, "a-" * 8000, "--" * 8000, "token " * 3000, "_pass" * 3000, "passwd " + " " * 16000):
+        _mask(text)
+    assert time.monotonic() - started < 2
 
 
 def test_an_undecided_rule_says_why():

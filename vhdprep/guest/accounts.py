@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vhdprep.errors import Unreadable
 from vhdprep.guest.formats import passwd
 from vhdprep.guest.formats.textlines import lines
-from vhdprep.guest.image import once
+from vhdprep.guest.image import BSDS, once
 
 if TYPE_CHECKING:
     from vhdprep.guest.image import Guest
@@ -16,16 +16,24 @@ _NOBODY = 65534
 _NOT_HOMES = {"/", "/nonexistent", "/dev", "/bin", "/sbin", "/usr", "/usr/bin", "/usr/sbin", "/etc", "/var", "/proc", "/run"}
 
 
+def database(guest: Guest) -> str:
+    """The file that holds the passwords."""
+    return "/etc/master.passwd" if guest.facts.os in BSDS else "/etc/shadow"
+
+
 @once
 def accounts(guest: Guest) -> tuple[passwd.Account, ...]:
-    """Every account of /etc/passwd with its shadow entry.
+    """Every account of /etc/passwd with its shadow entry; of a BSD, those of /etc/master.passwd.
 
     Raises:
-        Unreadable: there is no /etc/passwd.
+        Unreadable: there is no such file.
     """
-    text = guest.files.text("/etc/passwd")
+    path = "/etc/master.passwd" if guest.facts.os in BSDS else "/etc/passwd"
+    text = guest.files.text(path)
     if text is None:
-        raise Unreadable("/etc/passwd is missing")
+        raise Unreadable(f"{path} is missing")
+    if guest.facts.os in BSDS:
+        return passwd.parse_master(text)
     return passwd.parse(text, guest.files.text("/etc/shadow"))
 
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from vhdprep.guest.subvolumes import Root
     from vhdprep.model import Volume
 
-_ROOT_MARKS = ("/etc/os-release", "/etc/fstab", "/etc/passwd", "/etc/debian_version", "/etc/redhat-release", "/etc/SuSE-release")
+_ROOT_MARKS = (
+    "/etc/os-release", "/etc/fstab", "/etc/passwd", "/etc/debian_version", "/etc/redhat-release", "/etc/SuSE-release",
+    "/etc/master.passwd", "/bin/freebsd-version",
+)  # fmt: skip
 _ROOT_BODY = ("/usr", "/bin", "/sbin")
 _ESP_TYPES = {"C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "0xef"}
 
@@ -122,7 +125,7 @@ def _mount(files: GuestFiles, disk: Disk, entries: Sequence[fstab.FstabEntry], r
     """
     mounts, trees = {"/": root.volume.id}, {"/": root.subvolume.path}
     first = {entry.point: entry for entry in reversed(entries)}  # of two entries systemd takes the first
-    for entry in sorted(first.values(), key=lambda each: each.point.count("/")):
+    for entry in sorted(first.values(), key=lambda each: (each.is_bind, each.point.count("/"))):
         if entry.point == "/" or not entry.point.startswith("/") or entry.is_swap or "noauto" in entry.options:
             continue
         if entry.is_bind:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import Unreadable
-from vhdprep.guest.devices import need_volume
+from vhdprep.guest.devices import find_volume, need_volume
 from vhdprep.guest.formats import pe
-from vhdprep.guest.image import once
+from vhdprep.guest.image import BSDS, once
 
 if TYPE_CHECKING:
     from vhdprep.guest.firmware import Program
@@ -46,11 +46,13 @@ def default_entry(guest: Guest) -> BootEntry:
 
 @once
 def root_volume(guest: Guest) -> Volume | None:
-    """The volume that the default entry mounts as the root; None = it is not on this disk, or nothing names it.
+    """The volume that the default entry, or fstab of a BSD, mounts as the root; None = it is not on this disk, or nothing names it.
 
     Raises:
         Unreadable: the entry, or the way in which it names the root, is not understood.
     """
+    if guest.facts.os in BSDS:
+        return next((find_volume(entry.spec, guest.volumes) for entry in guest.fstab if entry.point == "/"), None)
     values = [value for value in default_entry(guest).values("root") if value]
     if values and values[-1] not in ("gpt-auto", "gpt-auto-force"):
         return need_volume(values[-1], guest)

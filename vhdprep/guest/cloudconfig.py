@@ -31,7 +31,7 @@ def layers(guest: Guest, patterns: Sequence[str]) -> list[Layer]:
     """Every file that matches, in the order of ``patterns`` and of their names."""
     key = f"{__name__}.layers{tuple(patterns)}"
     if key not in guest.memo:
-        guest.memo[key] = [_read(guest, path) for pattern in patterns for path in sorted(guest.files.glob(pattern))]
+        guest.memo[key] = [read_layer(guest, path) for pattern in patterns for path in sorted(guest.files.glob(pattern))]
     found: list[Layer] = guest.memo[key]
     return found
 
@@ -53,7 +53,8 @@ def look_up(guest: Guest, patterns: Sequence[str], key: str) -> tuple[Value, str
     return value, where
 
 
-def _read(guest: Guest, path: str) -> Layer:
+def read_layer(guest: Guest, path: str) -> Layer:
+    """One file."""
     text = guest.files.text(path) or ""
     if text.startswith("## template: jinja"):
         return Layer(path, None, "template")

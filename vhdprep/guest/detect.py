@@ -17,16 +17,17 @@ MACHINES = {0x3E: "x86_64", 0xB7: "aarch64", 0x03: "i386", 0x28: "arm", 0xF3: "r
 """ELF e_machine → architecture."""
 
 FALLBACK_LOADERS = ("/EFI/BOOT/BOOTX64.EFI", "/EFI/BOOT/BOOTAA64.EFI")
-BIOS_BOOT = "21686148-6449-6E6F-744E-656564454649"
+BIOS_BOOT = {"21686148-6449-6E6F-744E-656564454649", "83BD6B9D-7F41-11DC-BE0B-001560B84F0F"}
+"""Types of the partitions that hold the next part of the loader on a GPT disk: GRUB's and FreeBSD's."""
 
 
 def detect(files: GuestFiles, disk: Disk | None, esp: Files | None) -> GuestFacts:
-    """The facts of the Linux guest whose tree is ``files``; without a disk nothing is said of how it boots."""
+    """The facts of the Linux or BSD guest whose tree is ``files``; without a disk nothing is said of how it boots."""
     found = release.read(files)
     generations = _generations(disk, esp) if disk else ()
     hostname = (files.text("/etc/hostname") or "").strip() or None
-    return GuestFacts(
-        os=found.distro if found.distro in ("freebsd", "openbsd") else "linux",
+    facts = GuestFacts(
+        os="linux",
         distro=found.distro,
         family=found.family,
         version=found.version,
@@ -36,6 +37,26 @@ def detect(files: GuestFiles, disk: Disk | None, esp: Files | None) -> GuestFact
         generations=generations,
         init=_init(files),
         hostname=hostname,
+    )
+    return _bsd(files, facts) if found.distro in ("unknown", "freebsd", "openbsd") or files.stat("/bin/freebsd-version") else facts
+
+
+def _bsd(files: GuestFiles, facts: GuestFacts) -> GuestFacts:
+    """The same, corrected where it is a BSD: those that have no os-release, or make it at boot only."""
+    from vhdprep.guest import detect_bsd  # late: most guests are Linux
+
+    found = detect_bsd.detect(files, facts.distro)
+    if found is None:
+        return facts
+    is_own = facts.distro in ("unknown", found.os)
+    return facts._replace(
+        os=found.os,
+        distro=found.os if is_own else facts.distro,
+        family=found.os,
+        version=(found.version if is_own else facts.version) or found.version,
+        product=found.product if is_own else facts.product,
+        init="rc",
+        hostname=found.hostname,
     )
 
 
@@ -60,7 +81,7 @@ def _init(files: GuestFiles) -> str | None:
 def _generations(disk: Disk, esp: Files | None) -> tuple[int, ...]:
     """Gen1 needs boot code in the first sector, on GPT also a BIOS boot partition; Gen2 the fallback loader on the ESP."""
     found = []
-    has_home = disk.table == "mbr" or any(volume.type_id == BIOS_BOOT for volume in disk.volumes)
+    has_home = disk.table == "mbr" or any(volume.type_id in BIOS_BOOT for volume in disk.volumes)
     if disk.fields.get("mbr:boot_code") == "present" and has_home:
         found.append(1)
     if esp is not None and any(is_program(esp, path) for path in FALLBACK_LOADERS):

@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from vhdprep.guest.image import Guest
     from vhdprep.model import Volume
 
-_DEVICE = re.compile(r"/dev/(?:[shv]da|xvda|nvme0n1p|mmcblk0p)(\d+)$")
+_DEVICE = re.compile(r"/dev/(?:[shv]da|xvda|nvme0n1p|mmcblk0p|(?:a?da|nda|nvd|vtbd)0[ps])(\d+[a-z]?)$")
+_OPENBSD_DEVICE = re.compile(r"/dev/[sw]d0([a-zA-Z])$")
+_OPENBSD_NAME = re.compile(r"[0-9a-f]{16}\.[a-zA-Z]$")
+_FREEBSD_LABEL = re.compile(r"/dev/(gpt|gptid|ufs|ufsid|msdosfs)/(.+)$")
 _MAPPED = re.compile(r"/dev/(?:mapper/|disk/by-id/dm-name-)([^/]+)$")
 _BY_LINK = {"by-uuid": "uuid", "by-label": "label", "by-partuuid": "part_uuid", "by-partlabel": "part_label"}
+_BY_FREEBSD = {"gpt": "part_label", "gptid": "part_uuid", "ufs": "label", "ufsid": "uuid", "msdosfs": "label"}
 _BY_TAG = {"UUID": "uuid", "LABEL": "label", "PARTUUID": "part_uuid", "PARTLABEL": "part_label"}
 _ZFS = re.compile(r"(?i)zfs[=:]")
 _ELSEWHERE = ("/dev/disk/", "/dev/nfs", "/dev/ram", "/dev/root", "/dev/fd", "/dev/sr")
@@ -34,6 +38,10 @@ def find_volume(spec: str, volumes: Sequence[Volume]) -> Volume | None:
     if attribute is None and spec.startswith("/dev/disk/by-"):
         link, _, value = spec[len("/dev/disk/") :].partition("/")
         attribute = _BY_LINK.get(link)
+    elif freebsd := _FREEBSD_LABEL.match(spec):
+        attribute, value = _BY_FREEBSD[freebsd[1]], freebsd[2]
+    elif _OPENBSD_NAME.match(spec):
+        attribute, value = "part_uuid", spec
     if attribute is None:
         return _find_device(spec, volumes)
     value, _, further = value.partition("/PARTNROFF=")
@@ -83,7 +91,7 @@ def _plain(spec: str) -> str:
 
 
 def _is_understood(spec: str) -> bool:
-    if spec.partition("=")[0] in _BY_TAG or _ZFS.match(spec):
+    if spec.partition("=")[0] in _BY_TAG or _ZFS.match(spec) or _OPENBSD_NAME.match(spec):
         return True
     if spec.startswith("/dev/disk/by-"):
         return spec.split("/")[3] in _BY_LINK or bool(_MAPPED.match(spec))
@@ -94,6 +102,8 @@ def _find_device(spec: str, volumes: Sequence[Volume]) -> Volume | None:
     """By a device name: a partition's number, ``/dev/group/volume`` or the device mapper's name of a logical volume."""
     if device := _DEVICE.match(spec):
         return next((volume for volume in volumes if volume.id == f"p{device[1]}"), None)
+    if device := _OPENBSD_DEVICE.match(spec):
+        return next((volume for volume in volumes if volume.id.lstrip("p0123456789") == device[1]), None)
     if mapped := _MAPPED.match(spec):
         return next((volume for volume in volumes if mapper_name(volume) == mapped[1]), None)
     return next((volume for volume in volumes if volume.id == spec.removeprefix("/dev/")), None)

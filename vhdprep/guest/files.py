@@ -130,19 +130,20 @@ class GuestFiles:
         """Name → path of the files that match in ``directories``; one in an earlier directory hides its namesakes in later ones."""
         found: dict[str, str] = {}
         for directory in directories:
-            for path in self.glob(f"{directory}/{pattern}"):
+            for path in self.glob(pattern, directory):
                 found.setdefault(path.rpartition("/")[2], path)
         return found
 
-    def glob(self, pattern: str) -> list[str]:
+    def glob(self, pattern: str, below: str = "") -> list[str]:
         """Paths that match ``pattern``: ``*  ?  [a-z]  {a,b}`` and ``**`` for any depth.
 
         ``*`` matches names that begin with a dot too: what is hidden is left behind all the same. A link at the end
-        is not followed.
+        is not followed. ``below``: a directory that the pattern begins in, taken by its letters.
         """
         found: dict[str, str] = {}
+        base = f"/{below.strip('/')}".rstrip("/")
         for each in expand_braces(pattern):
-            for path in self._glob("", each.strip("/").split("/")):
+            for path in self._glob(base, each.strip("/").split("/")):
                 found.setdefault(self._key(path), path)
                 if len(found) > MAX_MATCHES:
                     raise Unreadable(f"{pattern}: more than {MAX_MATCHES} paths match")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from vhdprep.model import Container, GuestFacts, Target, Volume
 
 _R = TypeVar("_R")
+BSDS = ("freebsd", "openbsd")
+"""Values of ``GuestFacts.os`` that keep accounts and start services in the way of the BSDs."""
 
 
 class Guest(NamedTuple):

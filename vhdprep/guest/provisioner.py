@@ -97,7 +97,7 @@ def _agent(guest: Guest) -> tuple[str, Observation]:
         return "nothing", Observation(f"the agent's unit is {state.state}", state.where)
     setting = keyvalue.agent(guest.files.text(AGENT_CONFIG) or "").get("Provisioning.Agent")
     value, where = (setting.value, f"{AGENT_CONFIG}:{setting.line}") if setting else ("auto", f"{AGENT_CONFIG} (by default)")
-    sees_cloud_init = systemd.unit_state(guest, "cloud-init-local.service").state == "enabled"
+    sees_cloud_init = systemd.unit_state(guest, "cloud-init-local.service").state in ("enabled", "skipped")
     if value == "disabled":
         return "nothing", Observation("the agent provisions nothing (Provisioning.Agent=disabled)", where)
     if value == "cloud-init" or (value == "auto" and sees_cloud_init):

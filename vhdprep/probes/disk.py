@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _MIB = 1024 * 1024
 _LITTLE = {"little-space": (20, 1024 * _MIB), "little-boot-space": (10, 50 * _MIB)}
 """Too little is free when it is less than this part of the volume, and less than so many bytes."""
-_RECORDS_STATE = {"ext2", "ext3", "ext4", "xfs", "btrfs", "ntfs"}
+_RECORDS_STATE = {"ext2", "ext3", "ext4", "xfs", "btrfs", "ntfs", "ufs"}
 """File systems that say whether they were left clean: in the superblock, the log or the journal."""
 Field = Literal[
     "table",

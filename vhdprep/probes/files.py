@@ -15,10 +15,13 @@ from vhdprep.model import ABSENT, Observation
 from vhdprep.probes.registry import probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
 MAX_PARTS = 1000
 """Paths that one finding lists."""
+MAX_SEARCHED = 128 * 1024 * 1024
+"""Largest file that is searched as bytes: four times a kernel."""
+_CHUNK = 4 * 1024 * 1024
 _DIGEST_LIMIT = 1024 * 1024
 _HEAD = 16
 
@@ -42,10 +45,7 @@ def file_glob(
     kind: only entries of this kind. non_empty: only files with content. ignore: patterns that do not count.
     secret: prove each file by size and SHA-256 prefix; its content is never shown.
     """
-    guest = image.need_guest()
-    ignored = {path for pattern in ignore for path in guest.files.glob(pattern)}
-    paths = (path for pattern in patterns for path in guest.files.glob(pattern) if path not in ignored)
-    return _listing(guest, patterns, paths, kind, non_empty=non_empty, secret=secret)
+    return list_paths(image.need_guest(), patterns, ignore, kind, non_empty=non_empty, secret=secret)
 
 
 @probe(returns="a list of paths")
@@ -54,10 +54,8 @@ def home_files(
 ) -> Observation:
     """The same below every home directory: of accounts that can log in, of root, and whatever lies in /home."""
     guest = image.need_guest()
-    homes = accounts.homes(guest)
-    ignored = {path for home in homes for pattern in ignore for path in guest.files.glob(f"{home}/{pattern}")}
-    paths = (path for home in homes for pattern in patterns for path in guest.files.glob(f"{home}/{pattern}") if path not in ignored)
-    return _listing(guest, tuple(f"~/{pattern}" for pattern in patterns), paths, kind, non_empty=non_empty, secret=secret)
+    every, but = (tuple(f"~/{pattern}" for pattern in given) for given in (patterns, ignore))
+    return list_paths(guest, every, but, kind, non_empty=non_empty, secret=secret)
 
 
 @probe(returns="a list of places, one for each line")
@@ -69,13 +67,38 @@ def file_lines(image: Image, *, patterns: tuple[str, ...], matching: str, secret
     guest = image.need_guest()
     expression = re.compile(matching)
     parts = []
-    for path in dict.fromkeys(path for pattern in _with_homes(guest, patterns) for path in guest.files.glob(pattern)):
+    for path in dict.fromkeys(path for pattern in patterns for path in _glob(guest, pattern)):
         if not guest.files.is_file(path):
             continue
         for number, line in enumerate(lines(guest.files.text(path) or ""), 1):
             if expression.search(line):
                 parts.append(Observation("(not shown)" if secret else line.strip()[:200], f"{path}:{number}"))
     return Observation.listing(", ".join(patterns), tuple(parts[:MAX_PARTS]))
+
+
+@probe(returns="a list of places, one for each file")
+def file_bytes(image: Image, *, patterns: tuple[str, ...], matching: str) -> Observation:
+    """Files that are no text, such as programs and databases, and somewhere match a regular expression.
+
+    matching: of bytes, each as the character of its number; a match of more than 4 KiB may not be seen. What matched is never shown.
+    """
+    files = image.need_guest().files
+    expression = re.compile(matching.encode("latin-1"), re.DOTALL)
+    parts = []
+    for path in (path for pattern in patterns for path in files.glob(pattern)):
+        found = files.stat(path)
+        if found is None or found.kind is not FileKind.FILE:
+            continue
+        if found.size > MAX_SEARCHED:
+            raise Unreadable(f"{path}: {found.size} bytes are too many to search")
+        before = b""
+        for offset in range(0, found.size, _CHUNK):
+            data = before + files.read(path, _CHUNK, offset)
+            if expression.search(data):
+                parts.append(Observation("(not shown)", path))
+                break
+            before = data[-4096:]
+    return Observation.listing(", ".join(patterns), tuple(parts))
 
 
 @probe(returns="the text without white space around it; absent when there is no such file")
@@ -94,16 +117,28 @@ def file_head(image: Image, *, path: str, size: int) -> Observation:
     return Observation(files.read(path, min(size, _HEAD)).hex(), path)
 
 
-def _with_homes(guest: Guest, patterns: Iterable[str]) -> list[str]:
-    found = []
-    for pattern in patterns:
-        found += [home + pattern[1:] for home in accounts.homes(guest)] if pattern.startswith("~/") else [pattern]
-    return found
+def _glob(guest: Guest, pattern: str) -> Iterator[str]:
+    """Paths that match; a pattern that begins with ``~/`` is looked for below every home directory, whose own name is no pattern."""
+    if not pattern.startswith("~/"):
+        yield from guest.files.glob(pattern)
+        return
+    for home in accounts.homes(guest):
+        yield from guest.files.glob(pattern[2:], home)
 
 
-def _listing(guest: Guest, patterns: tuple[str, ...], paths: Iterable[str], kind: str, *, non_empty: bool, secret: bool) -> Observation:
+@probe(returns="the target as stored; absent when no link stands there")
+def link_target(image: Image, *, path: str) -> Observation:
+    """Where a symbolic link leads."""
+    files = image.need_guest().files
+    found = files.lstat(path)
+    return Observation(files.readlink(path) if found is not None and found.kind is FileKind.LINK else ABSENT, path)
+
+
+def list_paths(guest: Guest, patterns: tuple[str, ...], ignore: tuple[str, ...], kind: Kind, *, non_empty: bool, secret: bool) -> Observation:
+    """The paths that match ``patterns`` and are wanted, each once."""
+    ignored = {path for pattern in ignore for path in _glob(guest, pattern)}
     parts: dict[str, Observation] = {}
-    for path in dict.fromkeys(paths):
+    for path in dict.fromkeys(path for pattern in patterns for path in _glob(guest, pattern) if path not in ignored):
         found = guest.files.lstat(path)
         real = guest.files.resolve(path, follow_last=False)
         if found is None or real is None or real in parts or (kind != "any" and found.kind != kind) or (non_empty and not found.size):

@@ -23,8 +23,8 @@ def guest_fact(
         image.need_disk()
     if field == "arch" and facts.arch is None:
         raise Unreadable("nothing was found that tells the architecture")
-    if field == "version" and facts.version is None and facts.os == "windows":
-        raise Unreadable("the version of Windows could not be read from its registry")
+    if field == "version" and facts.version is None and facts.os != "linux":
+        raise Unreadable(f"which release of {facts.product} this is could not be told")
     value = tuple(str(each) for each in facts.generations) if field == "generations" else getattr(facts, field)
     return Observation(ABSENT if value is None else value, f"guest:{field}")
 
@@ -42,23 +42,41 @@ def release_table(image: Image, *, table: Literal["end-of-support", "remote-nvme
 
 @probe(returns="a list of places, one for each account")
 def accounts(image: Image, *, having: Literal["usable-password", "empty-password", "human"], name: str = "*", besides: str = "") -> Observation:
-    """Accounts of /etc/passwd and /etc/shadow.
+    """Accounts of /etc/passwd and /etc/shadow, or of /etc/master.passwd.
 
     having: a `usable-password`, an `empty-password`, or being `human` (UID in the range of login.defs, and a login shell).
     name: only this account. besides: not this account. Password hashes are never shown.
     """
     guest = image.need_guest()
     people = frozenset(reading.humans(guest)) if having == "human" else frozenset()
+    database = reading.database(guest)
+    place = database.replace("shadow", "passwd")
     found = []
     for account in reading.accounts(guest):
         if (name not in ("*", account.name)) or account.name == besides:
             continue
         if having == "human":
             if account in people:
-                found.append(Observation(f"{account.name} (UID {account.uid}, home {account.home})", "/etc/passwd:" + account.name))
+                found.append(Observation(f"{account.name} (UID {account.uid}, home {account.home})", f"{place}:{account.name}"))
         elif f"{account.password_state}-password" == having:
             found.append(Observation(f"{account.name} has {_words(account)}", account.place))
-    return Observation.listing("/etc/shadow", tuple(found))
+    return Observation.listing(database, tuple(found))
+
+
+@probe(returns="a list of places, one for each entry")
+def sudo_grants(image: Image, *, having: Literal["unknown-account", "everyone", "target-password"], ignore: tuple[str, ...] = ()) -> Observation:
+    """Entries of sudo's rules, read as sudo reads them: includes in place, files with a dot in their name left out.
+
+    having: a right of an `unknown-account`, one that lets `everyone` do all as root, or a setting in force that asks for the
+    `target-password`, that of root or of the target user. ignore: files that do not count.
+    """
+    from vhdprep.guest import sudo
+
+    guest = image.need_guest()
+    look = {"unknown-account": sudo.unknown_accounts, "everyone": sudo.everyone, "target-password": sudo.target_password}[having]
+    ignored = {path for pattern in ignore for path in guest.files.glob(pattern)}
+    parts = (Observation(place.text[:200], f"{place.path}:{place.number}") for place in look(guest) if place.path not in ignored)
+    return Observation.listing("sudoers", tuple(parts))
 
 
 def _words(account: Account) -> str:

@@ -74,7 +74,6 @@ def _entry_has(guest: Guest, entry: FstabEntry, having: str, before: tuple[Fstab
 
 def _is_missing(guest: Guest, entry: FstabEntry) -> bool:
     """Whether boot waits for a volume that is not on this image."""
-    names_device = entry.spec.startswith("/dev/") or "=" in entry.spec
-    if entry.may_be_missing or entry.spec.startswith((*_AT_RUN_TIME, "/dev/zram")) or not names_device or not entry.needs_disk:
+    if entry.may_be_missing or entry.spec.startswith((*_AT_RUN_TIME, "/dev/zram")) or not entry.names_device or not entry.needs_disk:
         return False
     return need_volume(entry.spec, guest) is None

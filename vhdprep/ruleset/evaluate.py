@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 _WORST = (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE)
 SHOWN = 1
 """Items of a list that a message names; the observations name them all."""
-_URL_SECRET = re.compile(r"(\w+://[^/\s:@]*:)[^/\s@]+@")
+_URL_SECRET = re.compile(r"(?<!\w)(\w++://[^/\s:@]*+:)[^/\s@]++@")
+_SECRET_KEY = r"(?:(?>[\w.-]*?(?:passw(?:or)?d|passphrase|secret|token|credential|api_?key))[\w.-]*+|(?:[\w.-]*[_.-])?(?:pass|pwd|psk))"
+_SECRET = re.compile(
+    rf"""(?im)((?<![\w.-])(?:(?<!/)|(?=[\w.-]++["']?\s*+=))(?!nopasswd){_SECRET_KEY}["']?(?:(?P<loose>\s*+:\s*+|\s++=\s*+|=\s++)|=)|(?<!\S)--?{_SECRET_KEY}\s++)"""
+    r"""(?!(?:yes|no|on|off|true|false|none|null)(?:[\s,}]|$))(?(loose).+|(?:"[^"]*"?|'[^']*'?|\S+))"""
+)
+"""A key that names a secret and its value: to the end of the line where blanks or a colon part them, else to the next blank."""
 
 
 class _Result(NamedTuple):
@@ -214,8 +220,15 @@ def _finding(rule: Rule, outcome: Outcome, seen: tuple[Observation, ...] = (), r
 
 
 def _masked(seen: Observation) -> Observation:
-    """Without the password of a URL (``http://user:password@proxy``)."""
-    return seen._replace(value=_URL_SECRET.sub(r"\1***@", seen.value)) if isinstance(seen.value, str) else seen
+    """Without passwords: of a URL (``http://user:password@proxy``), of keys that name one (``password=…`` in a line of fstab)."""
+    value = seen.value
+    if isinstance(value, tuple):
+        return seen._replace(value=tuple(_mask(each) for each in value))
+    return seen._replace(value=_mask(value)) if isinstance(value, str) else seen
+
+
+def _mask(text: str) -> str:
+    return _SECRET.sub(r"\1***", _URL_SECRET.sub(r"\1***@", text))
 
 
 def _message(rule: Rule, seen: tuple[Observation, ...]) -> str:

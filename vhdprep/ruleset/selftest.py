@@ -1,7 +1,7 @@
 """Run a rule's own examples: pytest and ``vhdprep rules test`` share this.
 
-An example states an image in a few words; what it does not state is that of a good generalized Debian 12, or of
-Windows Server 2022 where the example has a registry or says that it is Windows.
+An example states an image in a few words; what it does not state is that of a good generalized Debian 12, of
+Windows Server 2022 where the example has a registry or says that it is Windows, or of the BSD that it says it is.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ _ROOT = Volume(
 )
 _DEBIAN = GuestFacts("linux", "debian", "debian", "12", "Debian GNU/Linux 12", "x86_64", "uefi", (1, 2), "systemd", "localhost")
 _WINDOWS = GuestFacts("windows", "windows", "windows", "10.0.20348", "Windows Server 2022 Datacenter", "x86_64", "uefi", (2,), None, "WIN-EXAMPLE")
+_BSDS = {
+    "freebsd": GuestFacts("freebsd", "freebsd", "freebsd", "14.1", "FreeBSD 14.1-RELEASE", "x86_64", "uefi", (1, 2), "rc", "localhost.localdomain"),
+    "openbsd": GuestFacts("openbsd", "openbsd", "openbsd", "7.5", "OpenBSD 7.5", "x86_64", "bios", (1,), "rc", "localhost.localdomain"),
+}
 
 
 class Result(NamedTuple):
@@ -138,7 +142,8 @@ def _defects(given: Mapping[str, str]) -> tuple[Defect, ...]:
 
 def _disk(given: Mapping[str, Any], unreadable: tuple[str, ...]) -> MemoryDisk:
     stated = given.get("disk", {})
-    root = _ROOT._replace(**stated.get("root", {}))
+    base = _ROOT._replace(filesystem="ufs") if given.get("facts", {}).get("os") in _BSDS else _ROOT
+    root = base._replace(**stated.get("root", {}))
     volumes = [root]
     known = set(Volume._fields)
     for number, extra in enumerate(stated.get("volumes", []), 2):
@@ -161,7 +166,8 @@ def _disk(given: Mapping[str, Any], unreadable: tuple[str, ...]) -> MemoryDisk:
 def _guest(given: Mapping[str, Any], disk: MemoryDisk, unreadable: tuple[str, ...]) -> Guest:
     stated = dict(given.get("facts", {}))
     distro = str(stated.get("distro", "debian"))
-    base = _WINDOWS if _is_windows(given) else _DEBIAN._replace(distro=distro, family=FAMILIES.get(distro, distro))
+    linux = _DEBIAN._replace(distro=distro, family=FAMILIES.get(distro, distro))
+    base = _WINDOWS if _is_windows(given) else _BSDS.get(stated.get("os", ""), linux)
     if "generations" in stated:
         stated["generations"] = tuple(stated["generations"])
     facts = base._replace(**stated)

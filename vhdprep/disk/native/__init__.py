@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vhdprep.disk import recorder
 from vhdprep.disk.native import gpt, mbr, superblock
-from vhdprep.disk.native.partition import SECTOR, Table
+from vhdprep.disk.native.partition import BSD_SLICES, MAX_PARTITIONS, SECTOR, Table
 from vhdprep.disk.native.stream import Stream
 from vhdprep.disk.recorder import NOTHING
 from vhdprep.errors import Unreadable, UnsupportedFilesystem, first_line
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vhdprep.vhd.blocks import Reader
     from vhdprep.vhd.chain import Link
 
-READERS = {"ext2": "ext", "ext3": "ext", "ext4": "ext", "xfs": "xfs", "btrfs": "btrfs", "vfat": "fat", "ntfs": "ntfs"}
+READERS = {"ext2": "ext", "ext3": "ext", "ext4": "ext", "xfs": "xfs", "btrfs": "btrfs", "vfat": "fat", "ntfs": "ntfs", "ufs": "ufs"}
 """File system → module of this package with ``open_files``."""
 
 _NO_FILES = {
@@ -37,8 +37,12 @@ _NO_FILES = {
     "E3C9E316-0B5C-4DB8-817D-F92DF00215AE": "Microsoft reserved partition",
     "9E1A2D38-C612-4316-AA26-8B49521E5A8B": "PReP boot partition",
     "0x41": "PReP boot partition",
+    "83BD6B9D-7F41-11DC-BE0B-001560B84F0F": "boot code of FreeBSD",
 }
 """Partition types that hold no file system (util-linux ``include/pt-gpt-partnames.h``)."""
+
+_BSD_TYPES = {*BSD_SLICES, "516E7CB6-6ECF-11D6-8FF8-00022D09712B", "bsd:7"}
+"""Partition types that hold a UFS, or a disklabel."""
 
 _NO_FILES_EITHER = {"": "holds no file system", "swap": "swap space"}
 
@@ -47,8 +51,13 @@ _BY_TYPE = {
     "5808C8AA-7E8F-42E0-85D2-E1E90434CFB3": "LDM",
     "AF9B60A0-1431-4F62-BC68-3311714A69AD": "LDM",
     "E75CAF8F-F680-4CEE-AFA3-B001E56EFC2D": "storage_spaces",
+    "516E7CBA-6ECF-11D6-8FF8-00022D09712B": "zfs_member",
+    "bsd:27": "zfs_member",
+    "bsd:19": "softraid",
+    "516E7CB5-6ECF-11D6-8FF8-00022D09712B": "swap",
+    "bsd:1": "swap",
 }
-"""Partition types whose content is part of something larger, whatever it begins with."""
+"""Partition types whose content is part of something larger, or is overwritten, whatever it begins with."""
 
 _REASONS = {
     "swsuspend": "swap space with a hibernated system: the file systems are as they were when it fell asleep",
@@ -59,6 +68,9 @@ _REASONS = {
     "zfs_member": "part of a ZFS pool",
     "LDM": "part of a Windows dynamic disk",
     "storage_spaces": "part of a Storage Spaces pool",
+    "geli": "encrypted with GELI",
+    "geom_member": "part of a mirror, stripe or the like of FreeBSD",
+    "softraid": "part of an OpenBSD softraid, mirrored or encrypted",
 }
 
 _STALE = {
@@ -80,7 +92,7 @@ class NativeDisk:
         self.fields = table.fields if table else {}
         self.defects: Sequence[Defect] = (*getattr(reader, "defects", ()), *(table.defects if table else ()))
         self._files: dict[str, Files] = {}
-        self.volumes: Sequence[Volume] = [self._partition(each) for each in table.partitions] if table else self._whole_disk()
+        self.volumes: Sequence[Volume] = tuple(self._partitions(table.partitions) if table else self._whole_disk())
 
     def files(self, volume: Volume) -> Files:
         """The file system of ``volume``."""
@@ -95,9 +107,34 @@ class NativeDisk:
         volume = Volume(f"{self._prefix}disk", VolumeKind.WHOLE_DISK, self.size, 0, None, None)
         return [] if found is superblock.BLANK else [self._open(volume, stream, found)]
 
-    def _partition(self, each: Partition) -> Volume:
-        volume = Volume(
-            id=f"{self._prefix}p{each.number}",
+    def _partitions(self, table: Sequence[Partition]) -> list[Volume]:
+        """Every partition; after one that holds a disklabel, those of the disklabel."""
+        found: list[Volume] = []
+        for each in table:
+            try:
+                inner = self._disklabel(each, table, MAX_PARTITIONS - len(found)) if each.type_id in BSD_SLICES else None
+            except Unreadable as error:
+                found.append(self._describe(each)._replace(reason=str(error), needed=True))
+                continue
+            if inner is None:
+                found.append(self._partition(each))
+            else:
+                volumes = [self._partition(one) for one in inner]
+                found.append(self._describe(each)._replace(reason=f"holds the partitions {', '.join(one.id for one in volumes)}"))
+                found += volumes
+        return found
+
+    def _disklabel(self, outer: Partition, table: Sequence[Partition], room: int) -> list[Partition] | None:
+        from vhdprep.disk.native import disklabel  # late: only the BSDs have it
+
+        found = disklabel.read(self._reader, outer, table)
+        if found is not None and not 0 < len(found) <= room:
+            raise Unreadable(f"its disklabel has {len(found)} partitions" + (f"; more than {MAX_PARTITIONS} on a disk are not read" if found else ""))
+        return found
+
+    def _describe(self, each: Partition) -> Volume:
+        return Volume(
+            id=f"{self._prefix}p{each.number}{each.letter}",
             kind=VolumeKind.PARTITION,
             size=each.size,
             offset=each.offset,
@@ -108,9 +145,12 @@ class NativeDisk:
             active=each.active,
             boot_priority=each.boot_priority,
         )
+
+    def _partition(self, each: Partition) -> Volume:
+        volume = self._describe(each)
         stream = Stream(self._reader, each.offset, each.size)
         part_of = _BY_TYPE.get(each.type_id)
-        found = superblock.Superblock(part_of) if part_of else superblock.recognise(stream)
+        found = superblock.Superblock(part_of) if part_of else superblock.recognise(stream, is_bsd=each.type_id in _BSD_TYPES)
         if found is superblock.BLANK and (each.offset + each.size > self.size or each.size <= 0):
             return volume._replace(reason="it lies outside the disk", needed=True)
         return self._open(volume, stream, found)

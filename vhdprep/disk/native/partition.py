@@ -12,6 +12,14 @@ SECTOR = 512
 MAX_PARTITIONS = 128
 """Most partitions that are looked at; GPT's usual table, and more than any MBR chain has."""
 
+BSD_SLICES = {
+    "0xa5": "freebsd",
+    "516E7CB4-6ECF-11D6-8FF8-00022D09712B": "freebsd",
+    "0xa6": "openbsd",
+    "824CC7A0-36A8-11E3-890A-952519AD3F61": "openbsd",
+}
+"""Types of partitions that may hold a disklabel, and whose it is."""
+
 
 class Partition(NamedTuple):
     """One entry of a table; offset and size in bytes."""
@@ -23,6 +31,8 @@ class Partition(NamedTuple):
     part_uuid: str | None = None
     label: str | None = None
     active: bool = False
+    letter: str = ""
+    """Of a partition of a disklabel inside the one of this number."""
     boot_priority: int = 0
 
 

@@ -22,6 +22,8 @@ _HEAD = 0x11000
 _EXT4_METADATA_CSUM = 0x400
 _EXT_RECOVER, _EXT_JOURNAL_DEV = 0x4, 0x8
 _EXT4_INCOMPAT = 0x40 | 0x80 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x20000
+_GEOM = b"GEOM::"
+_NOT_UNMOUNTED = "it was not unmounted: until fsck has run it may contradict itself, and the newest changes may be missing"
 _EXT4_RO_COMPAT = 0x8 | 0x10 | 0x20 | 0x40 | 0x100 | 0x200 | 0x400 | 0x1000 | 0x2000
 _EXT_CAVEATS = {
     0x10000: "some of its directories may be encrypted",
@@ -50,10 +52,13 @@ BLANK = Superblock("")
 """Nothing but zeros where every known signature would stand."""
 
 
-def recognise(stream: Stream) -> Superblock:
-    """The first recogniser that knows the volume; ``filesystem`` None = none does."""
+def recognise(stream: Stream, *, is_bsd: bool = False) -> Superblock:
+    """The first recogniser that knows the volume; ``filesystem`` None = none does.
+
+    A partition whose type ``is_bsd`` is looked at as such first: its tools leave what an earlier file system wrote into the boot area.
+    """
     head = stream.read_at(0, _HEAD).ljust(_HEAD, b"\0")
-    if found := _raid(stream, head) or _bitlocker(stream, head):
+    if found := _raid(stream, head) or _bitlocker(stream, head) or (_bsd(stream, head) if is_bsd else None):
         return found
     for recogniser in _RECOGNISERS:
         if found := recogniser(head):
@@ -61,7 +66,7 @@ def recognise(stream: Stream) -> Superblock:
     for offset, magic, name in _MAGICS:
         if head[offset : offset + len(magic)] == magic:
             return Superblock(name)
-    return _by_far_signature(stream, head)
+    return _bsd(stream, head) or _by_far_signature(stream, head)
 
 
 def _text(data: bytes) -> str | None:
@@ -210,11 +215,23 @@ _MAGICS = (
     (1024, b"\x10\x20\xf5\xf2", "f2fs"),
     (0x8001, b"CD001", "iso9660"),
     (0x8000, b"JFS1", "jfs"),
-    (0x1055C, b"\x19\x01\x54\x19", "ufs"),
-    (0x255C, b"\x19\x01\x54\x19", "ufs"),
     (0xC00, b"PRIVHEAD", "LDM"),
     (0, b"SPACEDB ", "storage_spaces"),
 )
+
+
+def _bsd(stream: Stream, head: bytes) -> Superblock | None:
+    """UFS, or what GEOM of FreeBSD has made of the volume and noted in its last sector (``sys/geom/*/g_*.h``)."""
+    from vhdprep.disk.native import ufssuper  # late: most disks have none
+
+    last = stream.read_at(stream.get_size() - 512, 512) if stream.get_size() >= 512 else b""
+    if last.startswith(_GEOM) and (kind := last[len(_GEOM) : 16].split(b"\0", 1)[0].decode("ascii", "replace")) != "LABEL":
+        return Superblock("geli" if kind == "ELI" else "geom_member", detail=None if kind == "ELI" else f"its last sector says {kind[:10]}")
+    found = ufssuper.find(stream, head)
+    if found is None:
+        return None
+    caveat = _NOT_UNMOUNTED if found.state == "unclean" and not found.is_journaled else None
+    return Superblock("ufs", found.identity, found.label, found.free, found.state, caveat)
 
 
 def _by_far_signature(stream: Stream, head: bytes) -> Superblock:

@@ -1,4 +1,4 @@
-"""``/etc/fstab`` (fstab(5), systemd.mount(5))."""
+"""``/etc/fstab`` (fstab(5) of Linux, FreeBSD and OpenBSD, systemd.mount(5))."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import NamedTuple
 from vhdprep.guest.formats.textlines import lines
 
 _REMOTE = re.compile(r"//|[^/=]+:")
+_DISK_NAME = re.compile(r"[0-9a-f]{16}\.[a-zA-Z]$")
 _VIRTUAL = {"proc", "sysfs", "tmpfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "debugfs", "tracefs", "securityfs",
-            "configfs", "fusectl", "hugetlbfs", "mqueue", "efivarfs", "overlay", "none", "bpf", "ramfs", "autofs"}  # fmt: skip
+            "configfs", "fusectl", "hugetlbfs", "mqueue", "efivarfs", "overlay", "none", "bpf", "ramfs", "autofs",
+            "procfs", "fdescfs", "linprocfs", "linsysfs", "devfs", "mfs"}  # fmt: skip
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "9p", "fuse.sshfs", "davfs", "afs"}
 
 
@@ -30,9 +32,14 @@ class FstabEntry(NamedTuple):
         return self.type == "swap"
 
     @property
+    def names_device(self) -> bool:
+        """Whether the first field is the name of a device, a tag, or OpenBSD's name of a disk."""
+        return self.spec.startswith("/dev/") or "=" in self.spec or bool(_DISK_NAME.match(self.spec))
+
+    @property
     def is_bind(self) -> bool:
         """Whether it shows a directory of the tree at a second place."""
-        return bool({"bind", "rbind"} & set(self.options))
+        return bool({"bind", "rbind"} & set(self.options)) or self.type == "nullfs"
 
     @property
     def needs_disk(self) -> bool:
@@ -44,7 +51,7 @@ class FstabEntry(NamedTuple):
         """Whether boot goes on without it: wanted or required by another unit, it is no part of local-fs.target."""
         if any(option.startswith(("x-systemd.wanted-by=", "x-systemd.required-by=")) for option in self.options):
             return True
-        return bool({"nofail", "noauto", "x-systemd.automount"} & set(self.options))
+        return bool({"nofail", "noauto", "failok", "x-systemd.automount"} & set(self.options))
 
 
 def parse(text: str) -> tuple[FstabEntry, ...]:

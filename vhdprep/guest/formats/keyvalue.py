@@ -13,6 +13,8 @@ class Setting(NamedTuple):
 
     value: str
     line: int
+    is_certain: bool = True
+    """False = the shell would compute the value, or set it on a condition."""
 
 
 def shell(text: str) -> dict[str, Setting]:

@@ -1,4 +1,4 @@
-"""``/etc/passwd`` and ``/etc/shadow`` (passwd(5), shadow(5))."""
+"""``/etc/passwd`` and ``/etc/shadow`` (passwd(5), shadow(5)), and ``/etc/master.passwd`` of the BSDs (passwd(5) there)."""
 
 from __future__ import annotations
 
@@ -56,4 +56,15 @@ def parse(passwd: str, shadow: str | None) -> tuple[Account, ...]:
         own: tuple[str | None, str] = (password if password != "x" else None, f"/etc/passwd:{number}")
         value, place = own if password != "x" else hashes.get(name, own)
         accounts.append(Account(name, int(uid), fields[5] or "/", "".join(fields[6:7]) or "/bin/sh", value, place))
+    return tuple(accounts)
+
+
+def parse_master(text: str) -> tuple[Account, ...]:
+    """Accounts of master.passwd: ten fields, the password among them; lines that are no account are ignored."""
+    accounts = []
+    for number, line in enumerate(lines(text), 1):
+        fields = line.lstrip().split(":")
+        if len(fields) != 10 or not fields[2].isdecimal() or len(fields[2]) > _LONGEST_UID or fields[0].startswith("#"):
+            continue
+        accounts.append(Account(fields[0], int(fields[2]), fields[8] or "/", fields[9] or "/bin/sh", fields[1], f"/etc/master.passwd:{number}"))
     return tuple(accounts)
