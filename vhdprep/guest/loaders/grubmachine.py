@@ -123,6 +123,7 @@ class Machine:
                 for word in self.words(each.words, f"{place}:{each.line}"):
                     self.variables[each.name] = word
                     status = self._run(each.body, place)
+            self.variables["?"] = None if status is None else "0" if status else "1"
         return status
 
     def _branch(self, each: If, place: str) -> bool | None:
