@@ -191,6 +191,23 @@ def test_the_active_partition_s_boot_record_is_looked_at(status, mark, expected)
 
 
 @pytest.mark.parametrize(
+    ("code", "record", "loader"),
+    [
+        (b"\xeb\x63GRUB \0Geom", b"", "grub"),
+        (b"\x33\xc0Missing operating system", b"\xeb\x58\x90EXTLINUX", "syslinux"),
+        (b"\x33\xc0Missing operating system", b"\xeb\x58\x90SYSLINUX", "syslinux"),
+        (b"\x33\xc0Missing operating system", b"\xeb\x58\x90mkfs.fat", "other"),
+        (b"", b"\xeb\x58\x90EXTLINUX", None),
+    ],
+)
+def test_the_code_in_the_first_sector_names_its_loader(code, record, loader):
+    disk = Bytes()
+    disk.put(0, code.ljust(440, b"\0") + boot_record((0x80, 0x83, 100, 50))[440:])
+    disk.put(100, record)
+    assert mbr.read(disk, disk.read_at(0, SECTOR)).fields.get("mbr:boot_loader") == loader
+
+
+@pytest.mark.parametrize(
     "second",
     [boot_record((0, 0x83, 10, 90), (0, 0x05, 0, 300)), b"\0" * SECTOR, boot_record((0, 0x83, 10, 90), (0, 0x05, 3000, 10))],
     ids=["a circle", "no boot record", "out of the extended partition"],

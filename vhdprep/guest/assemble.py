@@ -25,6 +25,14 @@ _ROOT_MARKS = (
 )  # fmt: skip
 _ROOT_BODY = ("/usr", "/bin", "/sbin")
 _ESP_TYPES = {"C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "0xef"}
+_DISCOVERED = {
+    "933AC7E1-2EB4-4F13-B844-0E14E2AEF915": "/home",
+    "3B8F8425-20E0-4F3B-907F-1A25A76F98E8": "/srv",
+    "7EC6F557-3BC5-4ACA-B293-16EF5DF639D1": "/var/tmp",
+    "BC13C2FF-59E6-4262-A352-B275FD6F7172": "/boot",
+}
+"""Partition types that systemd mounts without a line in fstab (UAPI Discoverable Partitions Specification)."""
+_DISCOVERER = "/usr/lib/systemd/system-generators/systemd-gpt-auto-generator"
 
 
 def assemble(first: Disk, others: Sequence[Disk] = ()) -> Guest:
@@ -53,6 +61,8 @@ def assemble(first: Disk, others: Sequence[Disk] = ()) -> Guest:
     entries = fstab.parse(files.text("/etc/fstab") or "")
     mounts, trees = _mount(files, disk, entries, root)
     mounts |= slotted.mounts if slotted else {}
+    if files.is_file(_DISCOVERER):
+        mounts |= _discover(files, first, {entry.point for entry in entries})
     facts = detect.detect(files, first, esp)
     code = first.fields.get("mbr:boot_loader")
     return Guest(
@@ -116,6 +126,19 @@ def _why_no_root(disk: Disk) -> str:
 def _why_missing(disk: Disk) -> str:
     unread = next((volume for volume in disk.volumes if volume.needed and not volume.read), None)
     return f"which may lie on {unread.id}, which was not read: {unread.reason}" if unread else "which is not on this disk"
+
+
+def _discover(files: GuestFiles, first: Disk, taken: set[str]) -> dict[str, str]:
+    """Mount partitions by their type, as systemd does where fstab has no line for the place and nothing lies there; gives point → volume id."""
+    mounts: dict[str, str] = {}
+    for volume in first.volumes:
+        point = _DISCOVERED.get(volume.type_id or "")
+        if point is None or point in taken or files.names(point):
+            continue
+        files.mount(point, first.files(volume) if volume.read else f"it lies on {volume.id}, which was not read: {volume.reason}")
+        mounts[point] = volume.id
+        taken.add(point)
+    return mounts
 
 
 def _mount(files: GuestFiles, disk: Disk, entries: Sequence[fstab.FstabEntry], root: Root) -> tuple[dict[str, str], dict[str, str]]:

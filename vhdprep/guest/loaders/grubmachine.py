@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MAX_STEPS = 200_000
 """Commands that one configuration may run."""
+MAX_VALUE = 64 * 1024
+"""Characters of a variable."""
 MAX_DEPTH = 20
 """Files and functions that may be entered from one another."""
 
@@ -167,16 +169,19 @@ class Machine:
             return self.run(*self._functions[name])
         if name in COMMANDS:
             return COMMANDS[name](self, self.words(each.words[1:], where), where)
-        return self._assign(each, name)
+        return self._assign(each, name, place)
 
-    def _assign(self, each: Command, name: str) -> bool | None:
+    def _assign(self, each: Command, name: str, place: str) -> bool | None:
         """A variable is set, or the command is none that matters."""
         words = each.words[1:] if name == "set" else each.words
         if words and (match := ASSIGNMENT.fullmatch(words[0])):
             try:
-                self.variables[match[1]] = " ".join(expand(match[2], self.variables))
+                value = " ".join(expand(match[2], self.variables))
             except Unknown:
-                self.variables[match[1]] = None
+                value = None
+            if value is not None and len(value) > MAX_VALUE:
+                raise Unreadable(f"{place}:{each.line}: ${match[1]} becomes longer than {MAX_VALUE} characters")
+            self.variables[match[1]] = value
             return True
         if name == "set":
             return True
