@@ -74,8 +74,15 @@ def judge(files, rules):
 
 
 ACCEPTED = {
-    "7": {"linux-crashkernel-unset", "linux-clock-from-host", "linux-agent-version-supported", "linux-release-supported"},
-    "8": {"linux-crashkernel-unset", "linux-clock-from-host"},
+    "7": {
+        "linux-agent-version-supported",
+        "linux-clock-from-host",
+        "linux-crashkernel-unset",
+        "linux-release-supported",
+        "linux-ssh-root-login-limited",
+        "rhel-interface-name-eth0",
+    },
+    "8": {"linux-clock-from-host", "linux-crashkernel-unset", "rhel-interface-name-eth0"},
     "9": {"linux-crashkernel-unset", "linux-clock-from-host"},
 }
 """Notes on what Red Hat chose; and RHEL 7 is old."""
