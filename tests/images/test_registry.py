@@ -89,7 +89,7 @@ def test_a_windows_7_in_use_is_described_and_fails_although_its_idle_values_look
         "windows-answer-file-used-up": "pass",
         "windows-answer-file-cache-removed": "pass",
         "windows-answer-file-overrides-unset": "pass",
-        "windows-not-upgraded-in-place": "pass",
+        "windows-not-upgraded-before-1607": "pass",
     }
 
 
