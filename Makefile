@@ -18,8 +18,10 @@ SECONDS  ?= 60
 FIXTURE_TOOLS := mkfs.ext4:e2fsprogs mkfs.vfat:dosfstools mcopy:mtools sfdisk:fdisk mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs \
                  qemu-img:qemu-utils ntfscat:ntfs-3g makefs:makefs
 REAL_TOOLS    := $(FIXTURE_TOOLS) mmdebstrap:mmdebstrap sgdisk:gdisk cpio:cpio
+REAL_SOURCES  := $(filter-out fixtures/real/conformance.%,$(wildcard fixtures/real/*.py fixtures/real/*.toml fixtures/real/*.sh))
+PEER_TOOLS    := virt-sysprep:guestfs-tools qemu-system-x86_64:qemu-system-x86
 
-.PHONY: help run dev fmt lint type arch test test-all check fixtures real-image bench docs fuzz wheel clean tools real-tools
+.PHONY: help run dev fmt lint type arch test test-all check fixtures real-image conformance bench docs fuzz wheel clean tools real-tools
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -92,7 +94,12 @@ fixtures: $(STAMP) tools ## build every fixture image
 
 real-image: $(STAMP) real-tools ## build a real Debian 12 as a 30 GiB VHD (needs root, about two minutes)
 	@[ "$$(id -u)" = 0 ] || { echo "make real-image needs root: it builds a Debian root file system"; exit 1; }
-	@test -e $(REAL)/facts.json -a $(REAL)/facts.json -nt fixtures/real/build.py || $(PYTHON) fixtures/real/build.py $(REAL)
+	@{ test -e $(REAL)/facts.json && test -z "$$(find $(REAL_SOURCES) -newer $(REAL)/facts.json)"; } || \
+	 $(PYTHON) fixtures/real/build.py $(REAL)
+
+conformance: real-image ## hold the rules against waagent, cloud-init and virt-sysprep run for real (needs root, about three minutes)
+	@$(call need,$(PEER_TOOLS))
+	@$(BIN)/python fixtures/real/conformance.py $(REAL)
 
 bench: $(STAMP) ## time check, inspect and the peers side by side on the real image
 	$(BIN)/python -m fixtures.bench $(REAL)

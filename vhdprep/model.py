@@ -162,6 +162,8 @@ class Volume(NamedTuple):
     """``clean | unclean | hibernated | errors``; None = not looked at or not recorded."""
     active: bool = False
     """The MBR's boot indicator is set."""
+    boot_priority: int = 0
+    """By the GPT attributes of ChromeOS, which choose among partitions of a kind; 0 = it is not to be booted."""
     read: bool = False
     """Whether the backend opened it."""
     reason: str | None = None

@@ -9,8 +9,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from fixtures import build
-from fixtures.docs import compiled_rules
+from fixtures import build, coverage
+from fixtures.docs import compiled_rules, conformance_table, limits
 from vhdprep import remedy as remedies
 from vhdprep.guest.formats import yamltext
 from vhdprep.model import Outcome, Severity
@@ -19,7 +19,7 @@ from vhdprep.ruleset import compiled, schema
 from vhdprep.ruleset.load import builtin_rules_dir, load_rules, rule_files
 from vhdprep.ruleset.matchers import MATCHERS
 from vhdprep.ruleset.parse import Parser
-from vhdprep.ruleset.rule import Not
+from vhdprep.ruleset.rule import AppliesTo, Not
 from vhdprep.ruleset.selftest import run_examples
 
 RULES = load_rules()
@@ -93,7 +93,24 @@ def test_the_vocabulary_serves_several_rules_a_probe():
 def test_generated_files_are_in_step():
     assert json.loads((builtin_rules_dir() / "schema.json").read_text(encoding="utf-8")) == schema.rule_schema()
     assert (builtin_rules_dir() / compiled.NAME).read_text(encoding="utf-8") == compiled_rules()
-    from fixtures.docs import limits
-
+    assert (builtin_rules_dir() / "CONFORMANCE.md").read_text(encoding="utf-8") == conformance_table()
     assert (Path("vhdprep") / "LIMITS.md").read_text(encoding="utf-8") == limits()
-    assert schema.vocabulary() in (builtin_rules_dir() / "README.md").read_text(encoding="utf-8")
+    manual = (builtin_rules_dir() / "README.md").read_text(encoding="utf-8")
+    assert schema.vocabulary() in manual
+    assert coverage.table(RULES) in manual
+
+
+@pytest.mark.parametrize(
+    ("applies_to", "admitted"),
+    [
+        (AppliesTo(), {"debian", "flatcar", "windows", "unknown"}),
+        (AppliesTo({"os": ("linux",), "version": (">=99",), "target": ("marketplace",)}), {"debian", "flatcar", "unknown"}),
+        (AppliesTo({"os": ("linux",)}, {"family": ("flatcar",)}), {"debian", "unknown"}),
+        (AppliesTo({"os": ("linux",)}, {"family": ("flatcar",), "version": ("<1",)}), {"debian", "flatcar", "unknown"}),
+        (AppliesTo({"family": ("debian",)}), {"debian"}),
+        (AppliesTo({"distro": ("windows",)}), {"windows"}),
+    ],
+)
+def test_the_table_counts_a_rule_where_its_conditions_admit_the_distribution(applies_to, admitted):
+    rule = RULES[0]._replace(applies_to=applies_to)
+    assert {distro for distro in ("debian", "flatcar", "windows", "unknown") if coverage.admits(rule, distro)} == admitted

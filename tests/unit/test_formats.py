@@ -28,16 +28,6 @@ def test_waagent_conf_is_read_as_the_agent_reads_it():
     assert keyvalue.agent(text)["A"].line == 3
 
 
-def test_every_waagent_conf_of_the_distributions_parses(data):
-    folder = data("linux/WALinuxAgent/config/waagent.conf").parent
-    paths = sorted(folder.rglob("waagent.conf"))
-    assert len(paths) >= 17
-    for path in paths:
-        found = values(keyvalue.agent(path.read_text(encoding="utf-8")))
-        assert "Provisioning.Agent" in found or "Provisioning.Enabled" in found
-        assert not any("#" in value or '"' in value for value in found.values())
-
-
 def test_os_release_is_read_as_shell_does():
     text = 'NAME="A B"\nID=\'x\'\nVERSION_ID=12 # no\n# C=1\nBROKEN="x\nE=\n'
     assert values(keyvalue.shell(text)) == {"NAME": "A B", "ID": "x", "VERSION_ID": "12", "BROKEN": "x", "E": ""}
@@ -264,3 +254,39 @@ def test_a_few_bytes_that_unpack_to_gigabytes_are_unpacked_in_steps(monkeypatch)
         list(cpio.names(iter([packed]), "/boot/initrd"))
     assert max(sizes) <= 8 * 1024**2
     assert sum(sizes) <= 24 * 1024**2
+
+
+def test_crypttab_is_read_as_systemd_reads_it():
+    text = '# x\ndata UUID="0a-0b" none luks,tpm2-device=auto\nswap /dev/sda3 /dev/urandom swap\nbad\nroot PARTUUID=1 - initramfs,nofail\nlast /dev/vg/x\n'
+    entries = crypttab.parse(text)
+    assert [(each.line, each.name, each.spec, each.key) for each in entries] == [
+        (2, "data", "UUID=0a-0b", ""),
+        (3, "swap", "/dev/sda3", "/dev/urandom"),
+        (5, "root", "PARTUUID=1", ""),
+        (6, "last", "/dev/vg/x", ""),
+    ]
+    assert [each.asks for each in entries] == [False, False, True, True]
+    assert [each.may_be_missing for each in entries] == [False, False, True, False]
+
+
+def test_a_mount_that_another_unit_wants_may_be_missing():
+    entries = fstab.parse(
+        "UUID=1 /a ext4 x-systemd.required-by=x.service\nUUID=2 /b ext4 x-systemd.device-timeout=5\nUUID=3 /c ext4 x-systemd.automount\n"
+    )
+    assert [each.may_be_missing for each in entries] == [True, False, True]
+
+
+def test_the_sections_of_an_efi_program_are_found():
+    data = content.efi("x86_64", signed=True, sections={".cmdline": "quiet", ".linux": b"k" * 600})
+    assert [(each.name, data[each.offset : each.offset + each.size]) for each in pe.parse(data).layout] == [
+        (".cmdline", b"quiet"),
+        (".linux", b"k" * 600),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "release", "linux"),
+    [(content.kernel("6.1.0-25", signed=True), "6.1.0-25", True), (b"MZ" + bytes(0x36) + b"ARM\x64", None, True), (b"MZ" + bytes(0x300), None, False), (b"", None, False)],
+)  # fmt: skip
+def test_a_linux_kernel_is_known_and_states_its_version(data, release, linux):
+    assert (pe.kernel_release(data), pe.is_linux(data)) == (release, linux)

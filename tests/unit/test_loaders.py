@@ -546,6 +546,12 @@ def test_a_root_without_a_name_is_found_by_its_type(generator, more, found):
     assert (volume is not None) == found
 
 
+def test_a_root_that_the_initramfs_may_name_itself_is_undecided():
+    archive = content.initramfs(["etc/cmdline.d/95root-dev.conf"], "xz", microcode=False)
+    with pytest.raises(Unreadable, match=r"may lie in etc/cmdline\.d/95root-dev\.conf inside the initramfs"):
+        boot.root_volume(machine(esp={"/EFI/BOOT/BOOTX64.EFI": uki(line="quiet", sections={".initrd": archive})}, root_type=DISCOVERABLE))
+
+
 def test_a_kernel_states_its_version():
     files = {"/boot/grub/grub.cfg": "menuentry x { linux /boot/bzImage; }", "/boot/bzImage": content.kernel("6.1.0-25", signed=True)}
     assert boot.kernel_release(machine(root=files)) == "6.1.0-25"
@@ -627,3 +633,31 @@ def test_no_script_breaks_grub(text):
         grub(text)
     except Unreadable as error:
         assert str(error)
+
+
+HOME = "933AC7E1-2EB4-4F13-B844-0E14E2AEF915"
+GENERATOR = {"/usr/lib/systemd/system-generators/systemd-gpt-auto-generator": "x"}
+
+
+@pytest.mark.parametrize(
+    ("root", "names"),
+    [
+        (GENERATOR, ["ops"]),
+        ({}, []),
+        ({**GENERATOR, "/etc/fstab": "UUID=99 /home ext4 nofail 0 0\n", "/home/x": ""}, None),
+        ({**GENERATOR, "/home/x": ""}, ["x"]),
+    ],
+    ids=["discovered", "nothing discovers it", "fstab names another", "something lies there"],
+)
+def test_a_home_without_a_line_in_fstab_is_mounted_by_its_type(root, names):
+    volumes = [
+        Volume("p1", VolumeKind.PARTITION, 2**20, 2**20, None, "ext4", uuid="AA", read=True),
+        Volume("p2", VolumeKind.PARTITION, 2**20, 2**21, HOME, "ext4", uuid="BB", read=True),
+    ]
+    trees = {"p1": MemoryFiles({**ROOT, **root}), "p2": MemoryFiles({"/ops/.ssh/authorized_keys": "k"})}
+    guest = assemble(MemoryDisk(2**30, "gpt", volumes, trees, {}))
+    if names is None:
+        with pytest.raises(Unreadable, match="which is not on this disk"):
+            guest.files.names("/home")
+    else:
+        assert list(guest.files.names("/home")) == names

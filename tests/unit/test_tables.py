@@ -39,13 +39,13 @@ def boot_record(*entries, signature=0x1A2B3C4D):
     return bytes(sector)
 
 
-def gpt_disk(partitions=((2048, 3071),), *, last=SECTORS - 1, entry_count=128, type_guid="af3dc60f838472478e793d69d8477de4"):
+def gpt_disk(partitions=((2048, 3071),), *, last=SECTORS - 1, entry_count=128, type_guid="af3dc60f838472478e793d69d8477de4", attributes=0):
     """A disk with a sound GPT; ``type_guid`` as stored."""
     disk = Bytes()
     entries = bytearray(128 * 128)
     for number, (first, final) in enumerate(partitions):
         struct.pack_into("<16s16sQQQ72s", entries, 128 * number, bytes.fromhex(type_guid), bytes([number + 1]) * 16,
-                         first, final, 0, f"part {number + 1}".encode("utf-16-le"))  # fmt: skip
+                         first, final, attributes, f"part {number + 1}".encode("utf-16-le"))  # fmt: skip
 
     def header(my, other, table):
         data = bytearray(struct.pack("<8sIIIIQQQQ16sQIII", b"EFI PART", 0x10000, 92, 0, 0, my, other, 34, last - 34, b"\x11" * 16, table,
@@ -191,6 +191,23 @@ def test_the_active_partition_s_boot_record_is_looked_at(status, mark, expected)
 
 
 @pytest.mark.parametrize(
+    ("code", "record", "loader"),
+    [
+        (b"\xeb\x63GRUB \0Geom", b"", "grub"),
+        (b"\x33\xc0Missing operating system", b"\xeb\x58\x90EXTLINUX", "syslinux"),
+        (b"\x33\xc0Missing operating system", b"\xeb\x58\x90SYSLINUX", "syslinux"),
+        (b"\x33\xc0Missing operating system", b"\xeb\x58\x90mkfs.fat", "other"),
+        (b"", b"\xeb\x58\x90EXTLINUX", None),
+    ],
+)
+def test_the_code_in_the_first_sector_names_its_loader(code, record, loader):
+    disk = Bytes()
+    disk.put(0, code.ljust(440, b"\0") + boot_record((0x80, 0x83, 100, 50))[440:])
+    disk.put(100, record)
+    assert mbr.read(disk, disk.read_at(0, SECTOR)).fields.get("mbr:boot_loader") == loader
+
+
+@pytest.mark.parametrize(
     "second",
     [boot_record((0, 0x83, 10, 90), (0, 0x05, 0, 300)), b"\0" * SECTOR, boot_record((0, 0x83, 10, 90), (0, 0x05, 3000, 10))],
     ids=["a circle", "no boot record", "out of the extended partition"],
@@ -229,3 +246,19 @@ def test_unknown_content_without_a_table_is_a_volume_that_was_not_read():
     disk.put(5, b"something")
     (volume,) = NativeDisk(disk).volumes
     assert (volume.id, volume.filesystem, volume.read, volume.needed) == ("disk", None, False, True)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "priority"),
+    [
+        (0x0101_0000_0000_0000, 1),  # started before
+        (0x0012_0000_0000_0000, 2),  # one try left
+        (0x0003_0000_0000_0000, 0),  # no try left, and never started
+        (0x0150_0000_0000_0000, 0),  # tries, but no priority
+        (0x0000_0000_0000_0001, 0),
+    ],
+)
+def test_gpt_attributes_say_which_slot_is_booted(attributes, priority):
+    disk = gpt_disk(attributes=attributes)
+    (volume,) = NativeDisk(disk).volumes
+    assert volume.boot_priority == priority

@@ -35,10 +35,12 @@ def doctor() -> None:
     import warnings
 
     from vhdprep import __version__
-    from vhdprep.ruleset.load import builtin_rules_dir, load_rules
+    from vhdprep.guest import tables
+    from vhdprep.ruleset.load import load_rules
 
     typer.echo(f"vhdprep {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
-    typer.echo(f"rules: {len(load_rules())} ({builtin_rules_dir()})")
+    typer.echo(f"rules: {len(load_rules())} ({tables.builtin_rules_dir()})")
+    typer.echo("tables: " + ", ".join(f"{name} of {tables.read(name)['as_of']}" for name in tables.names()))
     missing = 0
     for module, package, what in _PARTS:
         try:

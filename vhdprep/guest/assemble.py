@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vhdprep.disk.backend import DiskSet
 from vhdprep.errors import Unreadable
-from vhdprep.guest import detect, detect_windows, subvolumes
+from vhdprep.guest import detect, detect_windows, mountunits, slots, subvolumes
 from vhdprep.guest.devices import find_volume
 from vhdprep.guest.files import GuestFiles
 from vhdprep.guest.formats import fstab
@@ -25,6 +25,14 @@ _ROOT_MARKS = (
 )  # fmt: skip
 _ROOT_BODY = ("/usr", "/bin", "/sbin")
 _ESP_TYPES = {"C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "0xef"}
+_DISCOVERED = {
+    "933AC7E1-2EB4-4F13-B844-0E14E2AEF915": "/home",
+    "3B8F8425-20E0-4F3B-907F-1A25A76F98E8": "/srv",
+    "7EC6F557-3BC5-4ACA-B293-16EF5DF639D1": "/var/tmp",
+    "BC13C2FF-59E6-4262-A352-B275FD6F7172": "/boot",
+}
+"""Partition types that systemd mounts without a line in fstab (UAPI Discoverable Partitions Specification)."""
+_DISCOVERER = "/usr/lib/systemd/system-generators/systemd-gpt-auto-generator"
 
 
 def assemble(first: Disk, others: Sequence[Disk] = ()) -> Guest:
@@ -34,7 +42,11 @@ def assemble(first: Disk, others: Sequence[Disk] = ()) -> Guest:
         Unreadable: there is none, more than one, it is on another disk, or it may lie on a volume that was not read.
     """
     disk: Disk = DiskSet((first, *others)) if others else first
-    roots = [root for volume in disk.volumes if volume.read and (root := subvolumes.find_root(disk, volume, _is_root))]
+    slotted = slots.find(first)
+    roots = [slotted.root] if slotted else []
+    taken = {root.volume.id for root in roots}
+    rest = (volume for volume in disk.volumes if volume.read and volume.id not in taken)
+    roots += [root for volume in rest if (root := subvolumes.find_root(disk, volume, _is_root))]
     if len(roots) > 1:
         raise Unreadable(f"{len(roots)} operating systems were found ({', '.join(each.volume.id for each in roots)}); one was expected")
     if not roots:
@@ -42,12 +54,15 @@ def assemble(first: Disk, others: Sequence[Disk] = ()) -> Guest:
     root = roots[0]
     if root.volume.id not in {volume.id for volume in first.volumes}:
         raise Unreadable(f"the operating system lies on {root.volume.id}, a data disk; name its disk first, the others with --data")
-    files = GuestFiles(root.files)
+    files = slotted.files if slotted else GuestFiles(root.files)
     esp = next((disk.files(volume) for volume in first.volumes if volume.type_id in _ESP_TYPES and volume.read), None)
     if directory := detect_windows.find_directory(root.files):
         return _windows(disk, first, root.volume, files, directory, esp)
     entries = fstab.parse(files.text("/etc/fstab") or "")
-    mounts, trees = _mount(files, disk, entries, root)
+    mounts, trees = _mount(files, disk, (*entries, *mountunits.read(files)), root)
+    mounts |= slotted.mounts if slotted else {}
+    if files.is_file(_DISCOVERER):
+        mounts |= _discover(files, first, {entry.point for entry in entries})
     facts = detect.detect(files, first, esp)
     code = first.fields.get("mbr:boot_loader")
     return Guest(
@@ -113,6 +128,19 @@ def _why_missing(disk: Disk) -> str:
     return f"which may lie on {unread.id}, which was not read: {unread.reason}" if unread else "which is not on this disk"
 
 
+def _discover(files: GuestFiles, first: Disk, taken: set[str]) -> dict[str, str]:
+    """Mount partitions by their type, as systemd does where fstab has no line for the place and nothing lies there; gives point → volume id."""
+    mounts: dict[str, str] = {}
+    for volume in first.volumes:
+        point = _DISCOVERED.get(volume.type_id or "")
+        if point is None or point in taken or files.names(point):
+            continue
+        files.mount(point, first.files(volume) if volume.read else f"it lies on {volume.id}, which was not read: {volume.reason}")
+        mounts[point] = volume.id
+        taken.add(point)
+    return mounts
+
+
 def _mount(files: GuestFiles, disk: Disk, entries: Sequence[fstab.FstabEntry], root: Root) -> tuple[dict[str, str], dict[str, str]]:
     """Mount every local entry below the root; what is missing stays named as unread.
 
@@ -121,13 +149,17 @@ def _mount(files: GuestFiles, disk: Disk, entries: Sequence[fstab.FstabEntry], r
     mounts, trees = {"/": root.volume.id}, {"/": root.subvolume.path}
     first = {entry.point: entry for entry in reversed(entries)}  # of two entries systemd takes the first
     for entry in sorted(first.values(), key=lambda each: (each.is_bind, each.point.count("/"))):
-        if entry.point == "/" or not entry.point.startswith("/") or entry.is_swap or "noauto" in entry.options:
+        if entry.point == "/" or not entry.point.startswith("/") or entry.is_swap or not entry.is_mounted:
             continue
         if entry.is_bind:
             files.bind(entry.point, entry.spec)
-        if not entry.needs_disk:
+        if not entry.may_lie_here:
             continue
-        volume = find_volume(entry.spec, disk.volumes)
+        try:
+            volume = find_volume(entry.spec, disk.volumes)
+        except Unreadable as error:
+            files.mount(entry.point, str(error))
+            continue
         subvolume = subvolumes.named(volume, entry.options) if volume else None
         if volume is None:
             files.mount(entry.point, f"fstab mounts {entry.spec} there, {_why_missing(disk)}")

@@ -140,8 +140,8 @@ def _discovered(guest: Guest) -> Volume | None:
     from vhdprep.guest import modules
 
     entry = default_entry(guest)
+    if not entry.initrds or not modules.holds_generator(guest):
+        return None
     disabled = [*entry.values("rd.systemd.gpt_auto"), *entry.values("systemd.gpt_auto")]
     found = [each for each in guest.volumes if each.type_id is not None and each.type_id == _DISCOVERABLE.get(guest.facts.arch or "")]
-    if len(found) != 1 or any(each in ("0", "no", "false", "off") for each in disabled) or not entry.initrds:
-        return None
-    return found[0] if modules.holds_generator(guest) else None
+    return found[0] if len(found) == 1 and not any(each in ("0", "no", "false", "off") for each in disabled) else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import Unreadable
 from vhdprep.guest.devices import find_volume, mapper_name
-from vhdprep.guest.files import GuestFiles
+from vhdprep.guest.files import MAX_TEXT, GuestFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +64,14 @@ class BootFile(NamedTuple):
         left = limit if self.size is None else min(limit, self.size - offset)
         return self.spot.files.read(self.spot.path, left, self.start + offset) if left > 0 else b""
 
+    def text(self) -> str:
+        """A configuration file, or the part of a file that holds one."""
+        if self.spot is None:
+            return ""
+        if self.size is None:
+            return self.spot.files.text(self.spot.path) or ""
+        return self.read(MAX_TEXT).decode("utf-8", "replace")
+
     def chunks(self, size: int) -> Iterator[bytes]:
         """All of it, in pieces of at most ``size`` bytes."""
         offset = 0
@@ -118,13 +126,14 @@ def device_volume(guest: Guest, device: str) -> Volume | None:
     return volume
 
 
-def search(guest: Guest, wanted: str) -> str:
-    """The device that holds the file system with this UUID or label: ``volume/ID``, or ``missing/…``.
+def search(guest: Guest, wanted: str, *, by_partition: bool = False) -> str:
+    """The device with this UUID or label of a file system, or this name of a partition: ``volume/ID``, or ``missing/…``.
 
     Raises:
         Unreadable: it may lie on a volume that was not read.
     """
-    volume = find_volume(f"UUID={wanted}", guest.volumes) or find_volume(f"LABEL={wanted}", guest.volumes)
+    tags = ("PARTLABEL",) if by_partition else ("UUID", "LABEL")
+    volume = next((found for tag in tags if (found := find_volume(f"{tag}={wanted}", guest.volumes))), None)
     if volume is None and (unread := [each.id for each in guest.volumes if each.needed and not each.read]):
         raise Unreadable(f"the boot loader searches for a volume {wanted}, which may be {unread[0]}, and that was not read")
     return f"volume/{volume.id}" if volume else f"missing/{wanted}"

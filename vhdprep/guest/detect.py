@@ -1,4 +1,4 @@
-"""Which operating system this is: distribution, version, architecture, how it boots."""
+"""Which operating system this is: distribution (``release``), architecture, how it boots."""
 
 from __future__ import annotations
 
@@ -6,21 +6,12 @@ import struct
 from typing import TYPE_CHECKING, Literal
 
 from vhdprep.disk.backend import FileKind
-from vhdprep.guest.formats import keyvalue
+from vhdprep.guest import release
 from vhdprep.model import GuestFacts
 
 if TYPE_CHECKING:
     from vhdprep.disk.backend import Disk, Files
     from vhdprep.guest.files import GuestFiles
-
-FAMILIES = {
-    "debian": "debian", "ubuntu": "debian", "kali": "debian", "devuan": "debian", "raspbian": "debian", "linuxmint": "debian",
-    "rhel": "rhel", "centos": "rhel", "fedora": "rhel", "almalinux": "rhel", "rocky": "rhel", "ol": "rhel", "amzn": "rhel",
-    "sles": "suse", "sled": "suse", "sles_sap": "suse", "opensuse": "suse", "opensuse-leap": "suse", "opensuse-tumbleweed": "suse",
-    "suse": "suse", "azurelinux": "azurelinux", "mariner": "azurelinux", "arch": "arch", "alpine": "alpine", "gentoo": "gentoo",
-    "flatcar": "flatcar", "coreos": "flatcar", "freebsd": "freebsd", "openbsd": "openbsd",
-}  # fmt: skip
-"""os-release ID (or a word of ID_LIKE) → family."""
 
 MACHINES = {0x3E: "x86_64", 0xB7: "aarch64", 0x03: "i386", 0x28: "arm", 0xF3: "riscv64", 0x15: "ppc64", 0x16: "s390x"}
 """ELF e_machine → architecture."""
@@ -32,27 +23,22 @@ BIOS_BOOT = {"21686148-6449-6E6F-744E-656564454649", "83BD6B9D-7F41-11DC-BE0B-00
 
 def detect(files: GuestFiles, disk: Disk | None, esp: Files | None) -> GuestFacts:
     """The facts of the Linux or BSD guest whose tree is ``files``; without a disk nothing is said of how it boots."""
-    release = keyvalue.shell(files.text("/etc/os-release") or files.text("/usr/lib/os-release") or "")
-
-    def value(key: str) -> str | None:
-        return release[key].value or None if key in release else None
-
-    distro = (value("ID") or "unknown").lower()
+    found = release.read(files)
     generations = _generations(disk, esp) if disk else ()
     hostname = (files.text("/etc/hostname") or "").strip() or None
     facts = GuestFacts(
         os="linux",
-        distro=distro,
-        family=_family(distro, value("ID_LIKE") or ""),
-        version=value("VERSION_ID"),
-        product=value("PRETTY_NAME") or value("NAME") or "Linux of an unknown distribution",
+        distro=found.distro,
+        family=found.family,
+        version=found.version,
+        product=found.product,
         arch=_architecture(files),
         boot=choose_boot(generations),
         generations=generations,
         init=_init(files),
         hostname=hostname,
     )
-    return _bsd(files, facts) if distro in ("unknown", "freebsd", "openbsd") or files.stat("/bin/freebsd-version") else facts
+    return _bsd(files, facts) if found.distro in ("unknown", "freebsd", "openbsd") or files.stat("/bin/freebsd-version") else facts
 
 
 def _bsd(files: GuestFiles, facts: GuestFacts) -> GuestFacts:
@@ -72,13 +58,6 @@ def _bsd(files: GuestFiles, facts: GuestFacts) -> GuestFacts:
         init="rc",
         hostname=found.hostname,
     )
-
-
-def _family(distro: str, like: str) -> str:
-    for name in (distro, *like.lower().split()):
-        if name in FAMILIES:
-            return FAMILIES[name]
-    return distro
 
 
 def _architecture(files: GuestFiles) -> str | None:

@@ -112,9 +112,14 @@ class Image(NamedTuple):
         return self.os_disk.disk
 
 
+def remembered_as(function: Callable[[Guest], Any]) -> str:
+    """The key of ``Guest.memo`` under which ``once`` keeps what ``function`` found."""
+    return f"{function.__module__}.{function.__qualname__}"
+
+
 def once(function: Callable[[Guest], _R]) -> Callable[[Guest], _R]:
     """Run ``function`` once a guest; an ``Unreadable`` is remembered and raised again."""
-    name = f"{function.__module__}.{function.__qualname__}"
+    name = remembered_as(function)
 
     @wraps(function)
     def reading(guest: Guest) -> _R:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MODULE = re.compile(r"(.+)\.ko(?:\.(?:gz|xz|zst))?")
 _PACKED = re.compile(r"(?:^|/)(?:squash|squashfs|erofs)[-/]root\.img$|\.(?:squashfs|sqfs|sfs|erofs)$")
+_LINE = re.compile(r"(?:^|/)etc/cmdline(?:\.d/.+\.conf)?$")
 _MODPROBE_DIRECTORIES = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
 MAX_INITRAMFS = 1024**3
 """Largest initramfs file that is opened, in bytes."""
@@ -90,12 +91,16 @@ def in_initramfs(guest: Guest, wanted: frozenset[str]) -> frozenset[str]:
 
 
 def holds_generator(guest: Guest) -> bool:
-    """Whether systemd in the default entry's initramfs finds a root by its partition type (systemd-gpt-auto-generator(8))."""
+    """Whether systemd in the default entry's initramfs finds a root by its partition type (systemd-gpt-auto-generator(8)).
+
+    Raises:
+        Unreadable: something else in it may name the root.
+    """
     index = _index(guest)
-    while not index.generator and index.more():
+    while index.more():
         pass
-    if index.packed and not index.generator:
-        raise Unreadable(f"what finds the root may lie in {index.packed} inside the initramfs, which is not read")
+    if unread := index.own_line or (index.packed if not index.generator else None):
+        raise Unreadable(f"what names the root may lie in {unread} inside the initramfs, which is not read")
     return index.generator
 
 
@@ -107,6 +112,8 @@ class _Index:
         self._failed: Unreadable | None = None
         self.modules: set[str] = set()
         self.generator = False
+        self.own_line: str | None = None
+        """A piece of a command line inside it (dracut's ``kernel_cmdline``)."""
         self.packed: str | None = None
         """A file system inside it (dracut's squash modules)."""
 
@@ -127,6 +134,8 @@ class _Index:
             self.generator = True
         elif _PACKED.search(name):
             self.packed = name
+        elif _LINE.search(name):
+            self.own_line = name
         else:
             return False
         return True

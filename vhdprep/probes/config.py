@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from vhdprep.errors import Unreadable
@@ -9,6 +10,7 @@ from vhdprep.guest import cloudconfig, ssh
 from vhdprep.guest.formats import keyvalue
 from vhdprep.guest.image import Guest, Image
 from vhdprep.model import ABSENT, Observation, Value
+from vhdprep.probes.files import Kind, list_paths
 from vhdprep.probes.registry import probe
 
 
@@ -19,7 +21,40 @@ def config_value(image: Image, *, paths: tuple[str, ...], key: str, syntax: Lite
     syntax: `shell` (`KEY="value"`, one to a line), `sh` (a script of sh(1) such as rc.conf), `agent` (waagent.conf: cut at `#`, last line
     wins), `ini` (key is `Section.Key`).
     """
+    return Observation(*_look_up(image.need_guest(), paths, key, syntax))
+
+
+@probe(returns="a list of paths")
+def setting_files(
+    image: Image,
+    *,
+    paths: tuple[str, ...],
+    key: str,
+    syntax: Literal["shell", "agent", "ini", "yaml"],
+    default: str,
+    patterns: tuple[str, ...],
+    kind: Kind = "any",
+    non_empty: bool = False,
+    secret: bool = False,
+    ignore: tuple[str, ...] = (),
+) -> Observation:
+    """Paths below the directory that a setting names, and below the one that its program uses without the setting.
+
+    paths, key, syntax: as of config_value; `yaml` is a dotted key of layered files. default: the directory without the setting.
+    patterns, ignore: what to look for; each is put behind the directory, so it begins with `/`. The rest is as of file_glob.
+    """
     guest = image.need_guest()
+    value, where = cloudconfig.look_up(guest, paths, key) if syntax == "yaml" else _look_up(guest, paths, key, syntax)
+    named = default if value is ABSENT or value == "" else str(value)
+    if not re.match(r"/[^*?[{]*$", named):
+        raise Unreadable(f"{where}: {named!r} is no path that can be followed")
+    bases = dict.fromkeys((default, named.rstrip("/")))
+    every, but = (tuple(base + pattern for base in bases for pattern in given) for given in (patterns, ignore))
+    return list_paths(guest, every, but, kind, non_empty=non_empty, secret=secret)
+
+
+def _look_up(guest: Guest, paths: tuple[str, ...], key: str, syntax: str) -> tuple[Value, str]:
+    """The setting that the last file has, and its place."""
     value: Value = ABSENT
     where = f"{paths[0]}:{key}"
     for path in (path for pattern in paths for path in sorted(guest.files.glob(pattern))):
@@ -29,7 +64,7 @@ def config_value(image: Image, *, paths: tuple[str, ...], key: str, syntax: Lite
             raise Unreadable(f"{path}:{found.line}: {key} may be set there, in a way that only the shell can tell")
         if found is not None:
             value, where = found.value, f"{path}:{found.line}"
-    return Observation(value, where)
+    return value, where
 
 
 def _settings(guest: Guest, path: str, syntax: str) -> dict[str, keyvalue.Setting]:

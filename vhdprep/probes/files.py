@@ -15,7 +15,7 @@ from vhdprep.model import ABSENT, Observation
 from vhdprep.probes.registry import probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 MAX_PARTS = 1000
 """Paths that one finding lists."""
@@ -42,13 +42,10 @@ def file_glob(
 ) -> Observation:
     """Paths that match any of the patterns (`*  ?  [a-z]  {a,b}`, `**` for any depth); one file by two names counts once.
 
-    kind: only entries of this kind. non_empty: only files with content. ignore: patterns that do not count.
+    kind: only entries of this kind; a link counts as what it leads to. non_empty: only files with content. ignore: patterns that do not count.
     secret: prove each file by size and SHA-256 prefix; its content is never shown.
     """
-    guest = image.need_guest()
-    ignored = {path for pattern in ignore for path in guest.files.glob(pattern)}
-    paths = (path for pattern in patterns for path in guest.files.glob(pattern) if path not in ignored)
-    return _listing(guest, patterns, paths, kind, non_empty=non_empty, secret=secret)
+    return list_paths(image.need_guest(), patterns, ignore, kind, non_empty=non_empty, secret=secret)
 
 
 @probe(returns="a list of paths")
@@ -57,10 +54,8 @@ def home_files(
 ) -> Observation:
     """The same below every home directory: of accounts that can log in, of root, and whatever lies in /home."""
     guest = image.need_guest()
-    ignored = {path for pattern in ignore for path in _glob(guest, f"~/{pattern}")}
-    wanted = tuple(f"~/{pattern}" for pattern in patterns)
-    paths = (path for pattern in wanted for path in _glob(guest, pattern) if path not in ignored)
-    return _listing(guest, wanted, paths, kind, non_empty=non_empty, secret=secret)
+    every, but = (tuple(f"~/{pattern}" for pattern in given) for given in (patterns, ignore))
+    return list_paths(guest, every, but, kind, non_empty=non_empty, secret=secret)
 
 
 @probe(returns="a list of places, one for each line")
@@ -127,14 +122,27 @@ def _glob(guest: Guest, pattern: str) -> Iterator[str]:
     if not pattern.startswith("~/"):
         yield from guest.files.glob(pattern)
         return
-    for home in accounts.homes(guest):
+    shared = () if "**" in pattern else accounts.shared_homes(guest)  # everything below / is not somebody's
+    for home in (*accounts.homes(guest), *shared):
         yield from guest.files.glob(pattern[2:], home)
 
 
-def _listing(guest: Guest, patterns: tuple[str, ...], paths: Iterable[str], kind: str, *, non_empty: bool, secret: bool) -> Observation:
+@probe(returns="the target as stored; absent when no link stands there")
+def link_target(image: Image, *, path: str) -> Observation:
+    """Where a symbolic link leads."""
+    files = image.need_guest().files
+    found = files.lstat(path)
+    return Observation(files.readlink(path) if found is not None and found.kind is FileKind.LINK else ABSENT, path)
+
+
+def list_paths(guest: Guest, patterns: tuple[str, ...], ignore: tuple[str, ...], kind: Kind, *, non_empty: bool, secret: bool) -> Observation:
+    """The paths that match ``patterns`` and are wanted, each once."""
+    ignored = {path for pattern in ignore for path in _glob(guest, pattern)}
     parts: dict[str, Observation] = {}
-    for path in dict.fromkeys(paths):
+    for path in dict.fromkeys(path for pattern in patterns for path in _glob(guest, pattern) if path not in ignored):
         found = guest.files.lstat(path)
+        if found is not None and found.kind is FileKind.LINK and kind in ("file", "directory"):
+            found = guest.files.stat(path)  # whoever opens it is led on
         real = guest.files.resolve(path, follow_last=False)
         if found is None or real is None or real in parts or (kind != "any" and found.kind != kind) or (non_empty and not found.size):
             continue

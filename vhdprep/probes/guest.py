@@ -6,6 +6,7 @@ from typing import Literal
 
 from vhdprep.errors import Unreadable
 from vhdprep.guest import accounts as reading
+from vhdprep.guest import tables
 from vhdprep.guest.formats.passwd import Account
 from vhdprep.guest.image import Image
 from vhdprep.model import ABSENT, Observation
@@ -26,6 +27,17 @@ def guest_fact(
         raise Unreadable(f"which release of {facts.product} this is could not be told")
     value = tuple(str(each) for each in facts.generations) if field == "generations" else getattr(facts, field)
     return Observation(ABSENT if value is None else value, f"guest:{field}")
+
+
+@probe(returns="`supported`, `supported until DATE`, `ended on DATE`, or `listed`; absent when the table has no line for this release")
+def release_table(image: Image, *, table: Literal["end-of-support", "remote-nvme", "trusted-launch"]) -> Observation:
+    """What a dated table of rules/data says of the guest's distribution and version.
+
+    table: the maker's `end-of-support`, by the table's own date, not today's; Azure's lists for `remote-nvme` and `trusted-launch`.
+    """
+    facts = image.need_guest().facts
+    found = tables.look_up(table, facts.distro, facts.version) if facts.version else None
+    return Observation(ABSENT if found is None else found, f"rules/data/{table}.yaml as of {tables.read(table)['as_of']}")
 
 
 @probe(returns="a list of places, one for each account")
@@ -49,6 +61,22 @@ def accounts(image: Image, *, having: Literal["usable-password", "empty-password
         elif f"{account.password_state}-password" == having:
             found.append(Observation(f"{account.name} has {_words(account)}", account.place))
     return Observation.listing(database, tuple(found))
+
+
+@probe(returns="a list of places, one for each entry")
+def sudo_grants(image: Image, *, having: Literal["unknown-account", "everyone", "target-password"], ignore: tuple[str, ...] = ()) -> Observation:
+    """Entries of sudo's rules, read as sudo reads them: includes in place, files with a dot in their name left out.
+
+    having: a right of an `unknown-account`, one that lets `everyone` do all as root, or a setting in force that asks for the
+    `target-password`, that of root or of the target user. ignore: files that do not count.
+    """
+    from vhdprep.guest import sudo
+
+    guest = image.need_guest()
+    look = {"unknown-account": sudo.unknown_accounts, "everyone": sudo.everyone, "target-password": sudo.target_password}[having]
+    ignored = {path for pattern in ignore for path in guest.files.glob(pattern)}
+    parts = (Observation(place.text[:200], f"{place.path}:{place.number}") for place in look(guest) if place.path not in ignored)
+    return Observation.listing("sudoers", tuple(parts))
 
 
 def _words(account: Account) -> str:

@@ -49,7 +49,7 @@ def crypttab_entries(image: Image, *, having: Literal["any", "unresolved", "aski
 
 
 def _line_has(guest: Guest, entry: CrypttabEntry, having: str) -> bool:
-    if entry.may_be_missing or (having == "asking" and (entry.is_random or not entry.asks)):
+    if entry.may_be_missing or (having == "asking" and (not entry.asks or guest.files.is_file(f"/etc/cryptsetup-keys.d/{entry.name}.key"))):
         return False
     if entry.spec.startswith("/") and not entry.spec.startswith("/dev/"):
         return having == "asking"  # a file

@@ -9,12 +9,12 @@ import hashlib
 import re
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vhdprep.errors import Complaint, RuleError, UsageError
 from vhdprep.guest.formats import yamltext
 from vhdprep.guest.formats.plain import Lines
+from vhdprep.guest.tables import DATA, builtin_rules_dir
 from vhdprep.model import Severity
 from vhdprep.ruleset import compiled
 from vhdprep.ruleset.parse import Parser
@@ -22,18 +22,12 @@ from vhdprep.ruleset.rule import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
 _KEYS = {"id", "title", "severity", "tags", "applies_to", "when", "why", "check", "message", "remedy", "references", "azure_says", "overrides"}
 _REQUIRED = ("id", "title", "severity", "why", "check", "message", "remedy")
 _PLACEHOLDER = re.compile(r"\{([^}]*)\}")
 _SPLIT = "\n---\n"
-
-
-def builtin_rules_dir() -> Path:
-    """Where the built-in rules lie: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    installed = package / "_rules"
-    return installed if installed.is_dir() else package.parent / "rules"
 
 
 def load_rules(extra: Sequence[Path] = ()) -> tuple[Rule, ...]:
@@ -49,7 +43,7 @@ def load_rules(extra: Sequence[Path] = ()) -> tuple[Rule, ...]:
         if not directory.is_dir():
             raise UsageError(f"{directory}: is no directory of rules; name a folder with .yaml files")
         known = compiled.read(directory) if directory == builtin_rules_dir() else {}
-        for path in sorted(directory.rglob("*.yaml")):
+        for path in _rules_in(directory):
             document = _Document(path, path.relative_to(directory).as_posix(), found, complaints)
             rule = document.rule(known)
             if rule is not None:
@@ -103,7 +97,13 @@ def read_examples(rule_file: Path) -> Any:
 
 def rule_files(extra: Sequence[Path] = ()) -> dict[str, Path]:
     """Id → file of every built-in rule and of those in ``extra``."""
-    return {path.stem: path for directory in (builtin_rules_dir(), *extra) for path in sorted(directory.rglob("*.yaml"))}
+    return {path.stem: path for directory in (builtin_rules_dir(), *extra) for path in _rules_in(directory)}
+
+
+def _rules_in(directory: Path) -> list[Path]:
+    """Every rule file below a folder; the built-in one also holds tables."""
+    tables = builtin_rules_dir() / DATA
+    return sorted(path for path in directory.rglob("*.yaml") if path.parent != tables)
 
 
 def _named(rule: Rule, pattern: str) -> bool:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vhdprep.disk.memory import MemoryDisk, MemoryFiles
 from vhdprep.errors import Unreadable
-from vhdprep.guest.detect import FAMILIES
+from vhdprep.guest import packages
 from vhdprep.guest.files import GuestFiles
 from vhdprep.guest.formats import fstab
-from vhdprep.guest.image import Guest, Image, ImageDisk
+from vhdprep.guest.image import Guest, Image, ImageDisk, remembered_as
 from vhdprep.guest.registry import memory_registry
+from vhdprep.guest.release import FAMILIES
 from vhdprep.model import Container, Defect, DiskType, GuestFacts, Outcome, Target, Volume, VolumeKind
 from vhdprep.ruleset.evaluate import judge_rule
 from vhdprep.ruleset.load import read_examples
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from vhdprep.disk.backend import Disk
     from vhdprep.ruleset.rule import Rule
 
-_GIVEN = {"facts", "files", "registry", "esp", "vhd", "disk", "unreadable", "target", "guest"}
+_GIVEN = {"facts", "files", "packages", "registry", "esp", "vhd", "disk", "unreadable", "target", "guest"}
 _SIZE = 30 * 1024**3
 _ROOT = Volume(
     id="p1",
@@ -180,7 +181,8 @@ def _guest(given: Mapping[str, Any], disk: MemoryDisk, unreadable: tuple[str, ..
     except Unreadable:
         entries = ()
     registry = memory_registry(given.get("registry", {}), unreadable) if _is_windows(given) else None
-    return Guest(facts, tree, "p1", mounts, entries, tuple(disk.volumes), esp, {}, registry, open_volume=disk.files)
+    memo = {remembered_as(packages.installed): given["packages"]} if "packages" in given else {}
+    return Guest(facts, tree, "p1", mounts, entries, tuple(disk.volumes), esp, memo, registry, open_volume=disk.files)
 
 
 def _is_windows(given: Mapping[str, Any]) -> bool:

@@ -143,6 +143,7 @@ class NativeDisk:
             part_uuid=each.part_uuid,
             part_label=each.label,
             active=each.active,
+            boot_priority=each.boot_priority,
         )
 
     def _partition(self, each: Partition) -> Volume:

@@ -118,7 +118,15 @@ def _read_entries(reader: Reader, header: _Header) -> tuple[list[Partition], str
         label = entry[56:128].decode("utf-16-le", "replace").split("\0", 1)[0] or None
         kind = str(uuid.UUID(bytes_le=entry[:16])).upper()
         part_uuid = str(uuid.UUID(bytes_le=entry[16:32]))
-        found.append(Partition(index + 1, first * SECTOR, (final - first + 1) * SECTOR, kind, part_uuid, label))
+        place = (index + 1, first * SECTOR, (final - first + 1) * SECTOR)
+        found.append(Partition(*place, kind, part_uuid, label, boot_priority=_boot_priority(entry)))
     if len(found) > MAX_PARTITIONS:
         return found[:MAX_PARTITIONS], f"The GPT has {len(found)} partitions; only the first {MAX_PARTITIONS} were looked at."
     return found, problem
+
+
+def _boot_priority(entry: bytes) -> int:
+    """Of a slot that started before or may still be tried (Chromium OS disk format: bits 48 priority, 52 tries, 56 successful)."""
+    (attributes,) = struct.unpack_from("<Q", entry, 48)
+    priority, tries, successful = attributes >> 48 & 15, attributes >> 52 & 15, attributes >> 56 & 1
+    return priority if tries or successful else 0

@@ -33,6 +33,7 @@ class Partition(NamedTuple):
     active: bool = False
     letter: str = ""
     """Of a partition of a disklabel inside the one of this number."""
+    boot_priority: int = 0
 
 
 class Table(NamedTuple):

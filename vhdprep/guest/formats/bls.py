@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from functools import cmp_to_key
-from itertools import takewhile, zip_longest
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
+from vhdprep.guest.formats import rpmversion
 from vhdprep.guest.formats.textlines import lines
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 MAX_VERSION = 256
 """Characters of a version that are compared."""
 
-_RPM_PART = re.compile(r"[0-9]+|[a-zA-Z]+|~")
 _TRIES = re.compile(r"\+(\d+)(?:-(\d+))?$")
 
 
@@ -53,7 +53,7 @@ def parse(name: str, text: str) -> Type1:
 
 def rpm_newest_first(names: list[str]) -> list[str]:
     """File names without ``.conf`` in the order of Red Hat's GRUB: name, version and release, each by rpm's comparison."""
-    return sorted(names, key=cmp_to_key(_compare_packages), reverse=True)
+    return sorted(names, key=lambda name: [rpmversion.key(part) for part in _split(name)], reverse=True)
 
 
 def systemd_place(entry: Type1) -> SupportsRichComparison:
@@ -115,28 +115,7 @@ def _compare_entries(left: Type1, right: Type1) -> int:
     return -compare_versions(left.name.lower(), right.name.lower())
 
 
-def _compare_packages(left: str, right: str) -> int:
-    for a, b in zip(_split(left), _split(right), strict=True):
-        if order := _compare_rpm(a, b):
-            return order
-    return 0
-
-
 def _split(package: str) -> tuple[str, str, str]:
     """Name, version and release, cut at the last two hyphens."""
     parts = package.rsplit("-", 2)
     return parts[0], parts[1] if len(parts) > 1 else "", parts[2] if len(parts) > 2 else ""
-
-
-def _compare_rpm(left: str, right: str) -> int:
-    for a, b in zip_longest(_RPM_PART.findall(left), _RPM_PART.findall(right)):
-        if "~" in (a, b):
-            if a != b:
-                return -1 if a == "~" else 1
-        elif a is None or b is None:
-            return -1 if a is None else 1
-        elif a.isdigit() != b.isdigit():
-            return 1 if a.isdigit() else -1
-        elif order := _compare_segments(a, b):
-            return order
-    return 0

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from vhdprep.guest.formats.fstab import fields, tagged
 
-_TOKENS = ("tpm2-device", "fido2-device", "pkcs11-uri", "keyscript", "tang")
-_RANDOM = ("/dev/urandom", "/dev/random", "/dev/hw_random")
+_TOKENS = ("tpm2-device", "fido2-device", "pkcs11-uri", "keyscript", "try-empty-password", "headless")
+"""Options with which nobody is asked."""
 
 
 class CrypttabEntry(NamedTuple):
@@ -28,20 +28,10 @@ class CrypttabEntry(NamedTuple):
         return bool({"nofail", "noauto"} & set(self.options))
 
     @property
-    def in_initramfs(self) -> bool:
-        """Whether the initramfs opens it."""
-        return bool({"initramfs", "x-initrd.attach"} & set(self.options))
-
-    @property
     def asks(self) -> bool:
-        """Whether a person must type something: no key is named, and no token holds one."""
+        """Whether a person must type something, unless a key lies where systemd looks by itself."""
         names = {option.partition("=")[0] for option in self.options}
         return not self.key and not names & set(_TOKENS)
-
-    @property
-    def is_random(self) -> bool:
-        """Whether it gets a new key, and with it new content, at every boot."""
-        return self.key in _RANDOM
 
 
 def parse(text: str) -> tuple[CrypttabEntry, ...]:

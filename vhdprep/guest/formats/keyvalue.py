@@ -42,7 +42,7 @@ def agent(text: str) -> dict[str, Setting]:
         key, equals, raw = line.partition("=")
         if not equals or line.startswith("#"):
             continue
-        value = raw.split("#")[0].strip(' "')
+        value = raw.split("#")[0].strip(' "').strip()
         key = key.strip()
         found.pop(key, None)
         if value != "None":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import Unreadable
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 MAX_SWITCHES = 5
 """Configurations that may hand over to one another."""
+_MEMDISKS = ("/flatcar/grub/grub.cfg.tar", "/coreos/grub/grub.cfg.tar")
+_TAR_BLOCK = 512
 _ON_ROOT = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg")
 _MOUNTED = "/boot/efi/EFI/*/grub.cfg"
 
@@ -33,7 +36,10 @@ def entries(guest: Guest, directory: str | None) -> list[BootEntry]:
         starts = [(GUEST, path) for path in _ON_ROOT if guest.files.is_file(path)]
     if not starts and guest.esp is None:
         starts = [(GUEST, path) for path in guest.files.glob(_MOUNTED)]
-    found = [_follow(guest, device, path, "efi" if directory is not None else "pc") for device, path in starts]
+    platform = "efi" if directory is not None else "pc"
+    found = [_follow(guest, device, bootfiles.find(guest, device, path, path), path, platform) for device, path in starts]
+    if not starts and (inside := memdisk(guest)):
+        found = [_follow(guest, ESP, inside, inside.named, platform)]
     entries = [each for each in found if isinstance(each, BootEntry)]
     beside = bool(starts) and directory is not None and starts[0][1].rpartition("/")[0].casefold() == directory.casefold()
     if found and (not entries or (beside and not isinstance(found[0], BootEntry))):
@@ -46,17 +52,27 @@ def _on_esp(guest: Guest, directory: str) -> list[tuple[str, str]]:
     files = bootfiles.esp_files(guest)
     if files is None:
         return []
-    paths = [f"{directory}/grub.cfg", *files.glob("/EFI/*/grub.cfg")]
+    paths = [f"{directory}/grub.cfg", *files.glob("/EFI/*/grub.cfg"), *_ON_ROOT]
     unique = {path.casefold(): path for path in paths}
     return [(ESP, path) for path in unique.values() if files.is_file(path)]
 
 
-def _follow(guest: Guest, device: str, path: str, platform: str) -> BootEntry | str:
+def memdisk(guest: Guest) -> BootFile | None:
+    """Flatcar's configuration: it is built into GRUB, and the archive from which it came lies on the EFI system partition."""
+    for path in _MEMDISKS:
+        file = bootfiles.find(guest, ESP, path, path)
+        head = file.read(_TAR_BLOCK)
+        name, size = head[:100].rstrip(b"\0"), head[124:136].strip(b" \0")
+        if name.endswith(b"grub.cfg") and re.fullmatch(rb"[0-7]+", size):
+            return file._replace(start=_TAR_BLOCK, size=int(size, 8))
+    return None
+
+
+def _follow(guest: Guest, device: str, file: BootFile, path: str, platform: str) -> BootEntry | str:
     """The entry that a configuration leads to, or why it leads to none."""
     directory = path.rpartition("/")[0]
     known = {"grub_platform": platform, "prefix": f"({device}){directory}", "config_directory": f"({device}){directory}"}
     machine = Machine(guest, known | ({"root": ESP} if device == ESP else {}))
-    file = bootfiles.find(guest, device, path, path)
     for _ in range(MAX_SWITCHES):
         machine.run_file(file)
         if machine.following is None:

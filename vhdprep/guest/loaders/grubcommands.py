@@ -50,10 +50,10 @@ def _load_env(machine: Machine, words: list[str], where: str) -> bool:
 
 
 def _search(machine: Machine, words: list[str], where: str) -> bool | None:
-    name, variable, by_file = search_words(words)
+    name, variable, kind = search_words(words)
     if name is None or not machine.guest.volumes:
         return None
-    device = _with_file(machine, name) if by_file else bootfiles.search(machine.guest, name)
+    device = _with_file(machine, name) if kind == "file" else bootfiles.search(machine.guest, name, by_partition=kind == "partition")
     if device is None:
         machine.variables[variable] = None
         return None
@@ -80,6 +80,17 @@ def _with_file(machine: Machine, path: str) -> str | None:
         if files is not None and files.is_file(path):
             found.append(f"volume/{volume.id}")
     return found[0] if len(found) == 1 else None if found else f"missing/{path}"
+
+
+def _next_slot(machine: Machine, words: list[str], where: str) -> bool:
+    """Flatcar's: the partition that is to be booted next, by the priorities of ChromeOS."""
+    options = dict(zip(words[::2], words[1::2], strict=False))
+    chosen = max(machine.guest.volumes, key=lambda volume: volume.boot_priority, default=None)
+    if chosen is None or not chosen.boot_priority:
+        return False
+    found = {"-d": f"volume/{chosen.id}", "-u": chosen.part_uuid}
+    machine.variables.update({options[each]: value for each, value in found.items() if each in options})
+    return True
 
 
 def _source(machine: Machine, words: list[str], where: str) -> bool:
@@ -146,6 +157,7 @@ COMMANDS: dict[str, Callable[[Machine, list[str], str], bool | None]] = {
     "initrd": _initrd,
     "initrd16": _initrd,
     "initrdefi": _initrd,
+    "gptprio.next": _next_slot,
     "chainloader": _chainloader,
     "multiboot": _chainloader,
     "multiboot2": _chainloader,

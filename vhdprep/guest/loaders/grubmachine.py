@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MAX_STEPS = 200_000
 """Commands that one configuration may run."""
+MAX_VALUE = 64 * 1024
+"""Characters of a variable."""
 MAX_DEPTH = 20
 """Files and functions that may be entered from one another."""
 
@@ -75,7 +77,7 @@ class Machine:
         """Run a configuration file; False = it is not there."""
         if file.spot is None:
             return False
-        self.run(Block(file.spot.files.text(file.spot.path) or "", 1), file.spot.shown)
+        self.run(Block(file.text(), 1), file.spot.shown)
         return True
 
     def find(self, named: str) -> BootFile:
@@ -121,6 +123,7 @@ class Machine:
                 for word in self.words(each.words, f"{place}:{each.line}"):
                     self.variables[each.name] = word
                     status = self._run(each.body, place)
+            self.variables["?"] = None if status is None else "0" if status else "1"
         return status
 
     def _branch(self, each: If, place: str) -> bool | None:
@@ -152,7 +155,8 @@ class Machine:
                 self.variables[variable] = None
 
     def _command(self, each: Command, place: str) -> bool | None:
-        name, where = each.words[0], f"{place}:{each.line}"
+        where = f"{place}:{each.line}"
+        name = " ".join(self.words(each.words[:1], where)) if "$" in each.words[0] else each.words[0]
         if name == "function" and each.block is not None:
             self._functions[each.words[1]] = each.block, place
             return True
@@ -165,16 +169,19 @@ class Machine:
             return self.run(*self._functions[name])
         if name in COMMANDS:
             return COMMANDS[name](self, self.words(each.words[1:], where), where)
-        return self._assign(each, name)
+        return self._assign(each, name, place)
 
-    def _assign(self, each: Command, name: str) -> bool | None:
+    def _assign(self, each: Command, name: str, place: str) -> bool | None:
         """A variable is set, or the command is none that matters."""
         words = each.words[1:] if name == "set" else each.words
         if words and (match := ASSIGNMENT.fullmatch(words[0])):
             try:
-                self.variables[match[1]] = " ".join(expand(match[2], self.variables))
+                value = " ".join(expand(match[2], self.variables))
             except Unknown:
-                self.variables[match[1]] = None
+                value = None
+            if value is not None and len(value) > MAX_VALUE:
+                raise Unreadable(f"{place}:{each.line}: ${match[1]} becomes longer than {MAX_VALUE} characters")
+            self.variables[match[1]] = value
             return True
         if name == "set":
             return True

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from vhdprep.guest.formats.grubscript import Statement
 
 ASSIGNMENT = re.compile(r"(\w+)=(.*)", re.DOTALL)
+_NAMED = {"-f": "file", "--file": "file", "--part-label": "partition"}
+"""Options of ``search`` that say what the name is of; the last one is Flatcar's."""
 _TARGET = re.compile(r"--set=(?:\d+:)?(\w+)|-s(\w+)")
 
 
@@ -25,20 +27,26 @@ def environment(text: str) -> dict[str, str]:
     return {key: re.sub(r"\\(.)", r"\1", value) for key, equals, value in pairs if equals}
 
 
-def search_words(words: list[str]) -> tuple[str | None, str, bool]:
-    """What ``search`` looks for, the variable it sets, and whether it is a file."""
-    name, variable, by_file, skip = None, "root", False, False
-    for word in words:
-        if skip:
-            skip = False
-        elif word.startswith("-"):
-            match = _TARGET.fullmatch(word)
-            variable = match[1] or match[2] if match else variable
-            by_file = by_file or word in ("-f", "--file")
-            skip = word == "--hint"
-        elif name is None:
+def search_words(words: list[str]) -> tuple[str | None, str, str]:
+    """What ``search`` looks for, the variable it sets, and what the name is of: ``volume``, ``partition`` or ``file``."""
+    name, variable, kind = None, "root", "volume"
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        takes_next = bool(rest) and not rest[0].startswith("-")
+        if word in ("--set", "-s") and takes_next:
+            variable = rest.pop(0)
+        elif word == "--hint" and takes_next:
+            rest.pop(0)
+        elif match := _TARGET.fullmatch(word):
+            variable = match[1] or match[2]
+        elif word in _NAMED:
+            kind = _NAMED[word]
+        elif name is None and not word.startswith("-"):
             name = word
-    return name, variable, by_file
+    if name is None and variable != "root":  # GRUB 1.98 took no word after --set
+        return variable, "root", kind
+    return name, variable, kind
 
 
 def commands(statements: Iterable[Statement]) -> Iterable[Command]:

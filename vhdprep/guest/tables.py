@@ -1,0 +1,50 @@
+"""Dated tables about releases, ``rules/data/NAME.yaml``: when their support ends, and on which of Azure's lists they are."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+DATA = "data"
+"""The folder of the built-in rules that holds tables, no rules."""
+
+
+def builtin_rules_dir() -> Path:
+    """Where the built-in rules lie: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "_rules"
+    return installed if installed.is_dir() else package.parent / "rules"
+
+
+def names() -> list[str]:
+    """The tables there are."""
+    return sorted(path.stem for path in (builtin_rules_dir() / DATA).glob("*.yaml"))
+
+
+@cache
+def read(name: str) -> dict[str, Any]:
+    """The table: ``as_of``, ``sources`` and ``releases`` by distribution; a list of versions, or version → date or ``open``."""
+    from vhdprep.guest.formats import yamltext  # late: most of its time is the import of yaml
+
+    table: dict[str, Any] = yamltext.load((builtin_rules_dir() / DATA / f"{name}.yaml").read_text(encoding="utf-8"))
+    return table
+
+
+def look_up(name: str, distro: str, version: str) -> str | None:
+    """What the table says of a release, in words; None = it has no line for it.
+
+    A date is compared with the table's own, not with today's: the same image and the same table give the same answer.
+    """
+    table = read(name)
+    lines = table["releases"].get(distro, ())
+    parts = version.split(".")
+    match = next((each for end in range(len(parts), 0, -1) if (each := ".".join(parts[:end])) in lines), None)
+    if match is None:
+        return None
+    if isinstance(lines, list):
+        return "listed"
+    end = lines[match]
+    if end == "open":
+        return "supported"
+    return f"supported until {end}" if end >= table["as_of"] else f"ended on {end}"
