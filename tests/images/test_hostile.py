@@ -75,10 +75,10 @@ def guest(place, add=None, edit=None, size="64 MiB", **changes):
 
 
 def freebsd(place, add=None, wound=None):
-    """The good FreeBSD guest, with files of the attacker's, and his changes to the UFS of its root."""
+    """The good FreeBSD guest, with files of the attacker's, and his changes to the UFS of its root, without check hashes: he would know to compute them."""
     recipe = dict(build.recipes()["freebsd-14-generalized"], add=add or {}, size="32 MiB")
     *others, root = recipe["volumes"]
-    recipe["volumes"] = [*others, {**root, "block": 16384, "fragment": 2048}]
+    recipe["volumes"] = [*others, {**root, "block": 16384, "fragment": 2048, "sealed": False}]
     raw, path = place / "hostile.raw", place / "hostile.vhd"
     build.write_disk(recipe, raw, place)
     vhdfile.write(raw, path)
