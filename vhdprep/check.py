@@ -152,12 +152,23 @@ def _gaps_of(guest: Guest) -> Iterator[str]:
         yield from guest.registry.unread
     if booted := _booted_instead(guest):
         yield f"the boot loader starts what lies on {booted}, and that is not what was judged: {guest.root} was"
+    yield from _unjudged(guest)
     if facts.distro == "unknown":
         yield "the distribution could not be named: neither os-release nor an older release file gives a name"
     if facts.os == "windows" and facts.version is None:
         yield "which Windows this is could not be told: its registry was not read"
     if facts.os in ("freebsd", "openbsd") and facts.version is None:
         yield f"which release of {facts.product} this is could not be told"
+
+
+def _unjudged(guest: Guest) -> Iterator[str]:
+    """File systems that were opened, yet are mounted nowhere: what lies on them goes along with the image."""
+    if guest.facts.os == "windows" or guest.facts.family == "flatcar":  # of Flatcar's two slots one is always idle
+        return
+    mounted = {guest.root, *guest.mounts.values()}
+    for volume in guest.volumes:
+        if volume.read and volume.filesystem not in ("vfat", "ntfs") and volume.id not in mounted:
+            yield f"{volume.id}: its files were not judged, for nothing mounts this {volume.filesystem}"
 
 
 def _booted_instead(guest: Guest) -> str | None:

@@ -23,7 +23,8 @@ MAX_MEMORY = 3 * 1024**3
 MAX_TRIES = 8
 """Children that may die before the disk is left alone altogether."""
 
-_OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if os.name == "posix" else ()
+_DONE = "done"
+_OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT) if os.name == "posix" else ()
 """Somebody wants the program to end; no library did that."""
 
 
@@ -38,15 +39,16 @@ def shield() -> Mapping[str, str]:
     recorder.share()
     avoid: dict[str, str] = {}
     for _ in range(MAX_TRIES):
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
         recorder.note("")
         child = os.fork()
         if not child:
             _limit()
             return avoid
         code = _wait(child)
-        if code >= 0:
+        if code > 0 or (code == 0 and recorder.last() == _DONE):
             _end(code)
         place, why = _blame(-code)
         if place in avoid:
@@ -54,6 +56,11 @@ def shield() -> Mapping[str, str]:
         avoid[place] = why
     avoid[recorder.CONTAINER] = "reading it crashed again and again"
     return avoid
+
+
+def finished() -> None:
+    """The report is written: a child that leaves with exit code 0 before this was ended by a library."""
+    recorder.note(_DONE)
 
 
 def _wait(child: int) -> int:
@@ -77,6 +84,9 @@ def _blame(number: int) -> tuple[str, str]:
     if number in _OURS:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
+        _end(128 + number)  # the first process of a container is not ended by its own signal
+    if number == 0:
+        return recorder.last() or recorder.CONTAINER, "the library that reads it ended the program"
     if number == signal.SIGXCPU:
         return recorder.CONTAINER, f"reading it took more than {MAX_SECONDS} seconds of processor time"
     if number == signal.SIGKILL:

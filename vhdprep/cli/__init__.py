@@ -55,14 +55,14 @@ def main() -> None:
     except VhdprepError as error:
         typer.echo("vhdprep: " + "\n".join(safe(line) for line in str(error).split("\n")), err=True)
         sys.exit(EXIT_USAGE)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(EXIT_USAGE)
+    except KeyboardInterrupt:
+        sys.exit(128 + 2)
 
 
 def _report_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Python would exit with 1, which says not-ready; nothing was judged."""
     sys.__excepthook__(kind, error, trace)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
     os._exit(EXIT_USAGE)

@@ -9,7 +9,7 @@ import typer
 
 from vhdprep.cli import common
 from vhdprep.errors import UsageError
-from vhdprep.isolate import shield
+from vhdprep.isolate import finished, shield
 from vhdprep.model import Target
 
 AsOption = Annotated[Target, typer.Option("--as", help="What the image is to become.")]
@@ -58,7 +58,8 @@ def check(
     report = report._replace(left_out=left_out)
     common.write_reports(report, pairs, verbose=verbose)
     if quiet or output:
-        typer.echo(verdict_line(report, colour=common.use_colour()))
+        common.say(verdict_line(report, colour=common.use_colour()))
+    finished()
     if report.verdict is None:
         raise UsageError("nothing was judged")
     raise typer.Exit(common.EXIT_CODES[report.verdict])

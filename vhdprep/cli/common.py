@@ -68,12 +68,30 @@ def write_reports(report: Report, formats: list[tuple[str, Path | None]], *, ver
     for name, path in formats:
         reporter = load_reporter(name)
         if path is None:
-            typer.echo(reporter.render(report, verbose=verbose, colour=use_colour(), width=terminal_width()), nl=False)
+            say(reporter.render(report, verbose=verbose, colour=use_colour(), width=terminal_width()), nl=False)
             continue
         try:
             path.write_text(reporter.render(report, verbose=verbose), encoding="utf-8")
         except OSError as error:
             raise UsageError(f"{path}: the report cannot be written ({error.strerror})") from error
+
+
+def say(text: str, *, nl: bool = True) -> None:
+    """Print on standard output. A reader that went away does not change the exit code, which is the verdict.
+
+    Raises:
+        UsageError: it cannot be written, for instance because the disk is full.
+    """
+    if sys.stdout is None:
+        return
+    try:
+        typer.echo(text, nl=nl)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise UsageError(f"standard output cannot be written ({error.strerror})") from error
 
 
 def parse_reports(images: Sequence[Path], pairs: list[str] | None, main: tuple[str, Path | None]) -> list[tuple[str, Path | None]]:

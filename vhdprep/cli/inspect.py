@@ -24,10 +24,11 @@ def inspect(
 ) -> None:
     """Show container, volumes and guest."""
     from vhdprep.check import inspect as run_inspect
-    from vhdprep.isolate import shield
+    from vhdprep.isolate import finished, shield
 
     subject = common.subject(image, root, data)
     pairs = common.parse_reports([subject, *(data or [])], reports, (report_format, output))
     name = common.backend_name(backend)
     report = run_inspect(subject, data=data or (), backend=name, container_only=container_only, tree=root is not None, avoid=shield())
     common.write_reports(report, pairs, verbose=verbose)
+    finished()

@@ -60,3 +60,10 @@ def homes(guest: Guest) -> tuple[str, ...]:
     found |= dict.fromkeys(f"/home/{name}" for name in guest.files.names("/home"))
     found["/root"] = None
     return tuple(sorted(home for home in found if home not in _NOT_HOMES and guest.files.is_directory(home)))
+
+
+@once
+def shared_homes(guest: Guest) -> tuple[str, ...]:
+    """Directories of the system that are the home of somebody who can log in."""
+    found = {each.home.rstrip("/") or "/" for each in accounts(guest) if each.can_login}
+    return tuple(sorted(home for home in found & _NOT_HOMES if guest.files.is_directory(home)))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vhdprep.disk.backend import DiskSet
 from vhdprep.errors import Unreadable
-from vhdprep.guest import detect, detect_windows, slots, subvolumes
+from vhdprep.guest import detect, detect_windows, mountunits, slots, subvolumes
 from vhdprep.guest.devices import find_volume
 from vhdprep.guest.files import GuestFiles
 from vhdprep.guest.formats import fstab
@@ -59,7 +59,7 @@ def assemble(first: Disk, others: Sequence[Disk] = ()) -> Guest:
     if directory := detect_windows.find_directory(root.files):
         return _windows(disk, first, root.volume, files, directory, esp)
     entries = fstab.parse(files.text("/etc/fstab") or "")
-    mounts, trees = _mount(files, disk, entries, root)
+    mounts, trees = _mount(files, disk, (*entries, *mountunits.read(files)), root)
     mounts |= slotted.mounts if slotted else {}
     if files.is_file(_DISCOVERER):
         mounts |= _discover(files, first, {entry.point for entry in entries})
@@ -149,13 +149,17 @@ def _mount(files: GuestFiles, disk: Disk, entries: Sequence[fstab.FstabEntry], r
     mounts, trees = {"/": root.volume.id}, {"/": root.subvolume.path}
     first = {entry.point: entry for entry in reversed(entries)}  # of two entries systemd takes the first
     for entry in sorted(first.values(), key=lambda each: (each.is_bind, each.point.count("/"))):
-        if entry.point == "/" or not entry.point.startswith("/") or entry.is_swap or "noauto" in entry.options:
+        if entry.point == "/" or not entry.point.startswith("/") or entry.is_swap or not entry.is_mounted:
             continue
         if entry.is_bind:
             files.bind(entry.point, entry.spec)
-        if not entry.needs_disk:
+        if not entry.may_lie_here:
             continue
-        volume = find_volume(entry.spec, disk.volumes)
+        try:
+            volume = find_volume(entry.spec, disk.volumes)
+        except Unreadable as error:
+            files.mount(entry.point, str(error))
+            continue
         subvolume = subvolumes.named(volume, entry.options) if volume else None
         if volume is None:
             files.mount(entry.point, f"fstab mounts {entry.spec} there, {_why_missing(disk)}")

@@ -31,6 +31,9 @@ def find_volume(spec: str, volumes: Sequence[Volume]) -> Volume | None:
 
     A bare device name such as ``/dev/sda2`` is taken as the partition of that number: it is where the
     guest's builder saw it, though not where Azure will.
+
+    Raises:
+        Unreadable: several volumes go by that name; which one is mounted is decided by the order in which they appear.
     """
     spec = _plain(spec)
     tag, _, value = spec.partition("=")
@@ -46,11 +49,10 @@ def find_volume(spec: str, volumes: Sequence[Volume]) -> Volume | None:
         return _find_device(spec, volumes)
     value, _, further = value.partition("/PARTNROFF=")
     wanted = value.casefold() if "uuid" in attribute else value
-    for volume in volumes:
-        have = getattr(volume, attribute)
-        if have is not None and (have.casefold() if "uuid" in attribute else have) == wanted:
-            return _after(volume, further, volumes) if further else volume
-    return None
+    found = [each for each in volumes if _same(getattr(each, attribute), wanted, fold="uuid" in attribute)]
+    if len(found) > 1:
+        raise Unreadable(f"{spec} names {' and '.join(each.id for each in found)} alike; which of them is meant cannot be told")
+    return None if not found else _after(found[0], further, volumes) if further else found[0]
 
 
 def need_volume(spec: str, guest: Guest) -> Volume | None:
@@ -85,6 +87,10 @@ def mapper_name(volume: Volume) -> str | None:
     return f"{group}-{name}" if slash else None
 
 
+def _same(have: str | None, wanted: str, *, fold: bool) -> bool:
+    return have is not None and (have.casefold() if fold else have) == wanted
+
+
 def _plain(spec: str) -> str:
     """Without dracut's ``block:``, and with the characters that udev escapes."""
     return re.sub(r"\\x([0-9a-fA-F]{2})", lambda match: chr(int(match[1], 16)), spec.removeprefix("block:"))
@@ -106,7 +112,7 @@ def _find_device(spec: str, volumes: Sequence[Volume]) -> Volume | None:
         return next((volume for volume in volumes if volume.id.lstrip("p0123456789") == device[1]), None)
     if mapped := _MAPPED.match(spec):
         return next((volume for volume in volumes if mapper_name(volume) == mapped[1]), None)
-    return next((volume for volume in volumes if volume.id == spec.removeprefix("/dev/")), None)
+    return next((volume for volume in volumes if volume.id == spec.removeprefix("/dev/") and mapper_name(volume)), None)
 
 
 def _after(volume: Volume, further: str, volumes: Sequence[Volume]) -> Volume | None:

@@ -41,20 +41,21 @@ class GuestFiles:
         """Mount point → file system and the directory of it that is seen there, or why nothing can be read."""
         # Windows asks for one file in many spellings; one answer serves them all.
         self._key: Callable[[str], str] = str if root.case_sensitive else fold_case
+        self._of_windows = not root.case_sensitive
         self._stats: dict[str, FileStat | None] = {}
         self._resolved: dict[str, str | None] = {"/": ""}
         self._trees: dict[str, tuple[str, ...]] = {}
 
     def mount(self, point: str, files: Files | str) -> None:
-        """Put ``files`` at ``point``; a text says why what belongs there cannot be read."""
-        self._put(point, files if isinstance(files, str) else (files, ""))
+        """Put ``files`` at ``point``, links on the way followed; a text says why what belongs there cannot be read."""
+        self._put(self.resolve(point) or point, files if isinstance(files, str) else (files, ""))
 
     def bind(self, point: str, source: str) -> None:
         """Show the directory ``source`` of the guest at ``point`` as well; the mount point of one that is missing stays as it is."""
         real = self.resolve(source)
         if real is not None:
             files, inner = self._at(real)
-            self._put(point, (files, inner.rstrip("/")))
+            self._put(self.resolve(point) or point, (files, inner.rstrip("/")))
 
     def _put(self, point: str, mount: tuple[Files, str] | str) -> None:
         self._mounts[point.rstrip("/")] = mount
@@ -103,7 +104,7 @@ class GuestFiles:
         return files.read(inner, limit, offset)
 
     def text(self, path: str) -> str | None:
-        """The whole file as text, UTF-16 where a byte order mark says so, else UTF-8, foreign bytes replaced; None = no such file.
+        """The whole file as text, foreign bytes replaced: UTF-8; in Windows UTF-16 where a byte order mark says so. None = no such file.
 
         Raises:
             Unreadable: it is larger than ``MAX_TEXT``, has a line longer than ``MAX_LINE``, or cannot be read.
@@ -116,7 +117,8 @@ class GuestFiles:
         data = self.read(path, MAX_TEXT)
         if len(max(data.split(b"\n"), key=len)) > MAX_LINE:
             raise Unreadable(f"{path}: it has a line of more than {MAX_LINE} bytes")
-        return data.decode("utf-16" if data[:2] in _WIDE_MARKS else "utf-8", "replace")
+        wide = self._of_windows and data[:2] in _WIDE_MARKS
+        return data.decode("utf-16" if wide else "utf-8", "replace")
 
     def readlink(self, path: str) -> str:
         """Target of the link ``path``, as stored."""
@@ -260,7 +262,7 @@ class GuestFiles:
                 if len(found) > MAX_MATCHES:
                     raise Unreadable(f"{base}: more than {MAX_MATCHES} directories lie below it")
                 below = [f"{directory}/{name}" for name in reversed(self.names(directory or "/"))]
-                pending += [path for path in below if (stat := self._lstat(path)) is not None and stat.kind is FileKind.DIRECTORY]
+                pending += [path for path in below if (stat := self.lstat(path)) is not None and stat.kind is FileKind.DIRECTORY]
             self._trees[key] = tuple(found)
         return self._trees[key]
 

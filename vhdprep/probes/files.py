@@ -42,7 +42,7 @@ def file_glob(
 ) -> Observation:
     """Paths that match any of the patterns (`*  ?  [a-z]  {a,b}`, `**` for any depth); one file by two names counts once.
 
-    kind: only entries of this kind. non_empty: only files with content. ignore: patterns that do not count.
+    kind: only entries of this kind; a link counts as what it leads to. non_empty: only files with content. ignore: patterns that do not count.
     secret: prove each file by size and SHA-256 prefix; its content is never shown.
     """
     return list_paths(image.need_guest(), patterns, ignore, kind, non_empty=non_empty, secret=secret)
@@ -122,7 +122,8 @@ def _glob(guest: Guest, pattern: str) -> Iterator[str]:
     if not pattern.startswith("~/"):
         yield from guest.files.glob(pattern)
         return
-    for home in accounts.homes(guest):
+    shared = () if "**" in pattern else accounts.shared_homes(guest)  # everything below / is not somebody's
+    for home in (*accounts.homes(guest), *shared):
         yield from guest.files.glob(pattern[2:], home)
 
 
@@ -140,6 +141,8 @@ def list_paths(guest: Guest, patterns: tuple[str, ...], ignore: tuple[str, ...],
     parts: dict[str, Observation] = {}
     for path in dict.fromkeys(path for pattern in patterns for path in _glob(guest, pattern) if path not in ignored):
         found = guest.files.lstat(path)
+        if found is not None and found.kind is FileKind.LINK and kind in ("file", "directory"):
+            found = guest.files.stat(path)  # whoever opens it is led on
         real = guest.files.resolve(path, follow_last=False)
         if found is None or real is None or real in parts or (kind != "any" and found.kind != kind) or (non_empty and not found.size):
             continue

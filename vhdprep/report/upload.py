@@ -25,9 +25,9 @@ class Upload(NamedTuple):
 
 
 def plan(report: Report) -> Upload | None:
-    """The upload of a ready image; None when it is not one."""
+    """The upload of a ready image; None when it is not one, or has data disks, which belong into the same image."""
     facts = report.guest
-    if report.verdict is not Verdict.READY or facts is None or not report.disks:
+    if report.verdict is not Verdict.READY or facts is None or len(report.disks) != 1:
         return None
     container = report.disks[0].container
     if container.format != "vhd" or container.type is not DiskType.FIXED:

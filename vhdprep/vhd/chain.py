@@ -82,15 +82,18 @@ def _wanted_ids(child: Container) -> list[str]:
 
 
 def _candidates(child: Link) -> list[Path]:
-    """Files that may be the parent: by the relative locator, then by the bare name in the child's folder."""
+    """Files that may be the parent: by the relative locator, then by the bare name in the child's folder.
+
+    A locator that leads out of that folder is not followed: it is text out of the image.
+    """
     folder = child.path.parent
     names = [name for name in (*_relative_locators(child), *_vhdx_paths(child.container), child.container.parent or "") if name]
     found: list[Path] = []
     for name in names:
         parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
-        if not parts or "\0" in name:
+        if not parts or "\0" in name or parts[-1] == ".." or ":" in parts[-1]:
             continue
-        if not name.startswith(("\\", "/")) and ":" not in name:
+        if ".." not in parts and not name.startswith(("\\", "/")) and ":" not in name:
             found.append(folder.joinpath(*parts))
         found.append(folder / parts[-1])
     return list(dict.fromkeys(found))

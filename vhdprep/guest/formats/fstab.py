@@ -42,9 +42,19 @@ class FstabEntry(NamedTuple):
         return bool({"bind", "rbind"} & set(self.options)) or self.type == "nullfs"
 
     @property
+    def may_lie_here(self) -> bool:
+        """Whether it names a block device, be it one that is reached over the network."""
+        return not (self.type in _VIRTUAL or self.type in _NETWORK or self.is_bind or _REMOTE.match(self.spec))
+
+    @property
     def needs_disk(self) -> bool:
         """Whether a local block device must be there for it."""
-        return not (self.type in _VIRTUAL or self.type in _NETWORK or self.is_bind or "_netdev" in self.options or _REMOTE.match(self.spec))
+        return self.may_lie_here and "_netdev" not in self.options
+
+    @property
+    def is_mounted(self) -> bool:
+        """Whether it is mounted at boot, or as soon as somebody looks."""
+        return "noauto" not in self.options or "x-systemd.automount" in self.options
 
     @property
     def may_be_missing(self) -> bool:
@@ -74,9 +84,10 @@ def fields(text: str) -> list[tuple[int, list[str]]]:
 
 
 def tagged(spec: str) -> str:
-    """``UUID="…"`` without its quotation marks."""
+    """``UUID="…"`` without its quotation marks, double or single."""
     tag, equals, value = spec.partition("=")
-    return f"{tag}={value.strip(chr(34))}" if equals else spec
+    quoted = len(value) > 1 and value[0] in "\"'" and value[-1] == value[0]
+    return f"{tag}={value[1:-1] if quoted else value}" if equals else spec
 
 
 def _unescape(field: str) -> str:

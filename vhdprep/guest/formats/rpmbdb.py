@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from vhdprep.guest.formats.rpmblob import Source
 
+MAX_PAIRS = 200_000
+"""Most entries of the database, packages and others."""
 MAX_PAGES = 300_000
 """Pages that reading one database may take: a second or two."""
 _META, _PAGE, _KEY = 512, 26, 5
@@ -56,13 +58,16 @@ def headers(source: Source) -> Iterator[Blob]:
         Unreadable: it is no such database, cut off, or damaged.
     """
     meta = _meta(source)
-    pages = _Pages(source, meta)
+    pages, pairs = _Pages(source, meta), 0
     for bucket in range(meta.last_bucket + 1):
         number = bucket + meta.spares[bucket.bit_length()]
         while number:
             page = pages.take(number, _HASH, _HASH_UNSORTED)
             items = _items(pages, page, number)
             for key, value in zip(items[::2], items[1::2], strict=True):
+                pairs += 1
+                if pairs > MAX_PAIRS:
+                    raise Unreadable(f"{source.path}: the package database has more than {MAX_PAIRS} entries")
                 if key[0] != _ON_PAGE or len(key) != _KEY:
                     raise source.damaged(f"page {number} has a key of kind {key[0]} and {len(key)} bytes")
                 if any(key[1:]):  # key 0 counts the packages that ever were
