@@ -25,6 +25,8 @@ def test_a_fixture_gives_exactly_what_its_recipe_expects(name, rules):
     if "gaps" in expect:
         assert len(report.gaps) == len(expect["gaps"])
         assert all(part in gap for part, gap in zip(expect["gaps"], report.gaps, strict=True))
+    if expect["verdict"] == "ready" and report.guest.os == "linux" and target is not Target.SPECIALIZED:
+        assert report.provisioner.who in ("cloud-init", "waagent")
     if expect["verdict"] == "ready":
         assert report.gaps == ()
         assert report.how_many(Outcome.UNKNOWN) == 0

@@ -93,6 +93,7 @@ def test_the_stages_since_24_3_are_known_by_their_names():
 def test_flatcars_agent_is_pulled_in_by_a_drop_in_and_comes_with_an_extension():
     pulled = {"/usr/lib/systemd/system/multi-user.target.d/10-waagent-sysext.conf": "[Unit]\nUpholds=waagent.service\n"}
     assert answer(pulled, facts={"distro": "flatcar", "family": "flatcar"})[0] == "waagent"
+    assert answer({"/oem/sysext/oem-azure-4230.2.3.raw": "x"}, facts={"distro": "flatcar", "family": "flatcar"})[0] == "waagent"
     assert answer({}, facts={"distro": "flatcar", "family": "flatcar"})[0] == "nobody"
     assert answer(pulled)[0] == "nobody"
 

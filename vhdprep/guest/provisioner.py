@@ -27,6 +27,7 @@ AGENT_UNITS = ("walinuxagent.service", "waagent.service")
 AGENT_CONFIG = "/etc/waagent.conf"
 CLOUD_CONFIG = ("/etc/cloud/cloud.cfg", "/etc/cloud/cloud.cfg.d/*.cfg")
 
+_EXTENSION = "/oem/sysext/oem-azure-*.raw"
 _CLOUD_PROGRAMS = ("/usr/bin/cloud-init", "/usr/local/bin/cloud-init")
 _MARKER = "/etc/cloud/cloud-init.disabled"
 _POLICY = "/etc/cloud/ds-identify.cfg"
@@ -106,8 +107,8 @@ def _agent(guest: Guest) -> tuple[str, Observation]:
 
 
 def agent_state(guest: Guest) -> systemd.UnitState:
-    """The agent's unit under whichever of its names it has; on Flatcar it comes with a system extension, and only its pull is here."""
+    """The agent's unit under whichever of its names it has; on Flatcar it comes with a system extension of the OEM partition."""
     states = [systemd.unit_state(guest, name) for name in AGENT_UNITS]
-    if guest.facts.family == "flatcar" and (link := systemd.pull_of(guest, "waagent.service")):
-        return systemd.UnitState("enabled", link)
+    if guest.facts.family == "flatcar" and (source := systemd.pull_of(guest, "waagent.service") or next(iter(guest.files.glob(_EXTENSION)), None)):
+        return systemd.UnitState("enabled", source)
     return next((each for each in states if each.state == "enabled"), next((each for each in states if each.state != "absent"), states[0]))
