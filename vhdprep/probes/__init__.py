@@ -52,6 +52,7 @@ PROBES: tuple[Probe, ...] = (
     windows.registry_subkeys,
     windows.registry_values,
     windows.windows_service,
+    windows.setup_phase,
     windows.boot_element,
     windows.answer_file_sections,
 )

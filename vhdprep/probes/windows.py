@@ -72,6 +72,19 @@ def windows_service(image: Image, *, name: str, field: Literal["start", "image"]
     return Observation(value, f"{key}\\{value_name}")
 
 
+@probe(returns="`sealed-oobe | sealed-audit | audit | in-use | booted-again | setup-unfinished | contradictory`")
+def setup_phase(image: Image) -> Observation:
+    """Where a Windows stands between Setup, Sysprep and use.
+
+    By `ImageState` in the registry and in State.ini, by what the next start runs, by how far Setup came and by Sysprep's mark
+    of success together; `GeneralizationState` decides nothing.
+    """
+    from vhdprep.guest import setupphase
+
+    found = setupphase.need(image.need_guest())
+    return Observation(found.name or ABSENT, "Windows Setup", tuple(each for each in found.witnesses if each.value is not ABSENT))
+
+
 @probe(returns="text, number, yes/no or list; of a device `boot | locate | partition`, or `elsewhere` = not on this disk; absent when not set")
 def boot_element(image: Image, *, object: Literal["boot-manager", "default-loader", "ems-settings"], element: str) -> Observation:
     """One element of the Windows boot configuration (BCD), also where the object inherits it.
