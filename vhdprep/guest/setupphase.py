@@ -8,6 +8,7 @@ nothing: machines in use have the value that many scripts take for generalized.
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import Unreadable
@@ -33,7 +34,7 @@ _CHILDREN, _PASSES = rf"{_SETUP}\Status\ChildCompletion", rf"{_SETUP}\Status\Una
 _BEGUN = 1
 _WINDEPLOY = re.compile(r'(?i)(^"?|\\)oobe\\windeploy\.exe"?\s*$')
 _MAX_FILE = 64 * 1024
-_MAX_PASSES = 20
+_MAX_PASSES, _MAX_PASS = 20, 100
 
 
 class Evidence(NamedTuple):
@@ -142,4 +143,4 @@ def _state_file(guest: Guest) -> Value:
 def _passes(guest: Guest) -> Value:
     """How far each pass of an answer file came."""
     key = guest.need_registry().key(_PASSES)
-    return ABSENT if key is None else tuple(f"{name}={value}" for name, value in key.values())[:_MAX_PASSES]
+    return ABSENT if key is None else tuple(f"{name}={value}"[:_MAX_PASS] for name, value in islice(key.values(), _MAX_PASSES))
