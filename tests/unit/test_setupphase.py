@@ -172,6 +172,6 @@ def test_what_only_is_shown_may_be_unreadable():
 def test_the_phase_in_words():
     assert words.phase(setupphase.find(guest(files=ini()))) == "sealed by Sysprep for OOBE"
     assert words.phase(setupphase.find(guest(COMPLETE, LOGON_NEXT, files=ini()))) == (
-        f"contradictory: its witnesses cannot all be right (ImageState: IMAGE_STATE_COMPLETE; State.ini: {SEALED}; SetupType: 0; CmdLine: ; "
+        f"contradictory: its witnesses cannot all be right (ImageState: IMAGE_STATE_COMPLETE; State.ini: {SEALED}; SetupType: 0; CmdLine: empty; "
         "setup.exe, oobeldr.exe, Sysprep_succeeded.tag, OOBEInProgress, SystemSetupInProgress, UnattendPasses, GeneralizationState: absent)"
     )

@@ -95,7 +95,7 @@ def phase(found: Phase) -> str:
     """``sealed by Sysprep for OOBE``; with what each witness says where it is anything else."""
     said: dict[str, list[str]] = {}
     for each in found.witnesses:
-        said.setdefault(value(each.value), []).append(safe(each.where.replace("\\", "/").rpartition("/")[2]))
+        said.setdefault(value(each.value) or "empty", []).append(safe(each.where.replace("\\", "/").rpartition("/")[2]))
     seen = "; ".join(f"{', '.join(names)}: {words}" for words, names in said.items())
     return _PHASES[found.name] + (f" ({seen})" if found.name != "sealed-oobe" else "")
 
