@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vhdprep.guest.image import Guest, Image, ImageDisk
-    from vhdprep.model import Provisioner
+    from vhdprep.model import Phase, Provisioner
     from vhdprep.ruleset.rule import Rule
 
 
@@ -214,15 +214,27 @@ def _report(image: Image, path: Path, backend: str, clock: _Clock) -> Report:
         for each in image.disks
     )
     report = _plain_report(str(path), disks, find_gaps(image), image.target, backend, clock)
-    return report._replace(guest=image.guest.facts if image.guest else None, provisioner=_find_provisioner(image.guest))
+    if image.guest is None:
+        return report
+    return report._replace(guest=image.guest.facts, provisioner=_find_provisioner(image.guest), phase=_find_phase(image.guest))
 
 
-def _find_provisioner(guest: Guest | None) -> Provisioner | None:
-    if guest is None or guest.facts.os != "linux":
+def _find_provisioner(guest: Guest) -> Provisioner | None:
+    if guest.facts.os != "linux":
         return None
     from vhdprep.guest import provisioner
 
     return provisioner.find(guest)
+
+
+def _find_phase(guest: Guest) -> Phase | None:
+    if guest.registry is None:
+        return None
+    from vhdprep.guest import setupphase
+    from vhdprep.ruleset.evaluate import masked
+
+    found = setupphase.find(guest)
+    return found._replace(witnesses=tuple(masked(each) for each in found.witnesses))
 
 
 def _plain_report(subject: str, disks: tuple[DiskReport, ...], gaps: tuple[str, ...], target: Target, backend: str, clock: _Clock) -> Report:
@@ -233,6 +245,7 @@ def _plain_report(subject: str, disks: tuple[DiskReport, ...], gaps: tuple[str, 
         disks=disks,
         guest=None,
         provisioner=None,
+        phase=None,
         gaps=gaps,
         findings=(),
         ruleset_digest="",

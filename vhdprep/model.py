@@ -208,6 +208,15 @@ class Provisioner(NamedTuple):
     """What was seen of each candidate, or why nothing could be told."""
 
 
+class Phase(NamedTuple):
+    """Where a Windows stands between Setup, Sysprep and use."""
+
+    name: str | None
+    """``sealed-oobe | sealed-audit | audit | in-use | booted-again | setup-unfinished | contradictory``; None = it cannot be told."""
+    witnesses: tuple[Observation, ...]
+    """What every place says; some are shown only."""
+
+
 class Finding(NamedTuple):
     """What one rule concluded about one image; also when all is well."""
 
@@ -249,6 +258,8 @@ class Report(NamedTuple):
     guest: GuestFacts | None
     provisioner: Provisioner | None
     """Of Linux; None elsewhere, and where no guest was found."""
+    phase: Phase | None
+    """Of Windows."""
     gaps: tuple[str, ...]
     """What could not be read although the verdict depends on it."""
     findings: tuple[Finding, ...]

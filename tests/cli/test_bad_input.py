@@ -53,8 +53,9 @@ def unclean_ext4(place):
 
 
 def of_nobody(place):
-    return disk(place, edit={"/etc/fstab": {"UUID=A1B2-C3D4                             /boot/efi  vfat  umask=0077         0 1\n": ""},
-                             "/usr/lib/os-release": {"\nID=debian": ""}})  # fmt: skip
+    return disk(place, remove=["/etc/debian_version"],
+                edit={"/etc/fstab": {"UUID=A1B2-C3D4                             /boot/efi  vfat  umask=0077         0 1\n": ""},
+                      "/usr/lib/os-release": {"\nID=debian": ""}})  # fmt: skip
 
 
 def empty(place):

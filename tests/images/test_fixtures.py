@@ -25,6 +25,8 @@ def test_a_fixture_gives_exactly_what_its_recipe_expects(name, rules):
     if "gaps" in expect:
         assert len(report.gaps) == len(expect["gaps"])
         assert all(part in gap for part, gap in zip(expect["gaps"], report.gaps, strict=True))
+    if "phase" in expect or (expect["verdict"] == "ready" and report.guest.os == "windows"):
+        assert report.phase.name == expect.get("phase", "sealed-oobe")
     if expect["verdict"] == "ready" and report.guest.os == "linux" and target is not Target.SPECIALIZED:
         assert report.provisioner.who in ("cloud-init", "waagent")
     if expect["verdict"] == "ready":

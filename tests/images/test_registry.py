@@ -14,7 +14,7 @@ import pytest
 from fixtures import build, vhdfile
 from vhdprep.check import check
 from vhdprep.disk.memory import MemoryFiles
-from vhdprep.model import Target
+from vhdprep.model import ABSENT, Target
 from vhdprep.ruleset.load import load_rules
 
 pytestmark = pytest.mark.data
@@ -29,7 +29,7 @@ TAG = {"/Windows/System32/Sysprep/Sysprep_succeeded.tag": ""}
 
 @pytest.fixture
 def findings(tmp_path_factory):
-    """Every rule's finding, by id, about the Windows whose system volume, an NTFS on a disk, holds ``files``."""
+    """The report and every rule's finding, by id, about the Windows whose system volume, an NTFS on a disk, holds ``files``."""
 
     def judge(files, target=Target.GENERALIZED):
         place = tmp_path_factory.mktemp("disk")
@@ -39,7 +39,7 @@ def findings(tmp_path_factory):
         report = check(place / "disk.vhd", load_rules(), target=target)
         (place / "disk.vhd").unlink()
         assert report.verdict != "ready"  # none of these disks could be booted
-        return report.guest, {finding.rule_id: finding for finding in report.findings}
+        return report, {finding.rule_id: finding for finding in report.findings}
 
     return judge
 
@@ -78,18 +78,46 @@ def state_ini(state):
 
 
 def test_a_windows_7_in_use_is_described_and_fails_although_its_idle_values_look_generalized(in_use, findings):
-    facts, found = findings(in_use)
+    report, found = findings(in_use)
+    facts = report.guest
     assert facts.product == "Windows 7 Ultimate (Service Pack 1, build 7601)"
     assert (facts.version, facts.arch, facts.boot, facts.hostname) == ("6.1.7601", "i386", "bios", "WKS-WIN732BITA")
     assert found["windows-imagestate-generalized"].message.startswith("ImageState is IMAGE_STATE_COMPLETE")
     assert outcomes(found, SYSPREP) == {
         "windows-imagestate-generalized": "fail",
-        "windows-setup-resumes": "fail",
+        "windows-not-booted-after-sealing": "pass",
+        "windows-setup-state-consistent": "pass",
         "windows-audit-mode-left": "pass",
         "windows-answer-file-used-up": "pass",
         "windows-answer-file-cache-removed": "pass",
         "windows-answer-file-overrides-unset": "pass",
         "windows-not-upgraded-before-1607": "pass",
+    }
+
+
+def test_its_phase_is_in_use(in_use, findings):
+    report, _ = findings(in_use)
+    assert report.phase.name == "in-use"
+    assert {each.where.rpartition("\\")[2]: each.value for each in report.phase.witnesses} == {
+        "ImageState": "IMAGE_STATE_COMPLETE",
+        "/Windows/Setup/State/State.ini": ABSENT,
+        "SetupType": 0,
+        "CmdLine": "",
+        "setup.exe": 3,
+        "oobeldr.exe": 3,
+        "/Windows/System32/Sysprep/Sysprep_succeeded.tag": ABSENT,
+        "OOBEInProgress": 0,
+        "SystemSetupInProgress": 0,
+        "UnattendPasses": (
+            "specialize=9",
+            "oobeSystem=9",
+            "windowsPE=0",
+            "offlineServicing=0",
+            "generalize=0",
+            "auditSystem=0",
+            "auditUser=0",
+        ),
+        "GeneralizationState": 7,
     }
 
 
@@ -101,14 +129,16 @@ def test_its_domain_is_found(in_use, findings):
 
 def test_as_a_specialized_image_it_passes(in_use, findings):
     _, found = findings(in_use, Target.SPECIALIZED)
-    assert outcomes(found, SYSPREP) == {"windows-imagestate-complete": "pass", "windows-setup-idle": "pass"}
+    assert outcomes(found, SYSPREP) == {
+        "windows-imagestate-complete": "pass", "windows-setup-idle": "pass", "windows-setup-state-consistent": "pass"}  # fmt: skip
 
 
-def test_a_windows_10_in_use_fails_by_its_dirty_system_hive_alone(data, findings):
+def test_a_windows_10_is_judged_by_its_dirty_system_hive_alone(data, findings):
     hives = NO_SOFTWARE | {f"{CONFIG}/SYSTEM{suffix}": data(f"hives/win10-SYSTEM{suffix}").read_bytes() for suffix in ("", ".LOG1", ".LOG2")}
-    facts, found = findings(hives)
+    report, found = findings(hives)
+    facts = report.guest
     assert (facts.product, facts.version, facts.arch, facts.hostname) == ("Windows", None, "x86_64", "DESKTOP-PM6C56D")
-    assert found["windows-setup-resumes"].outcome == "fail"
+    assert report.phase.name is None
     assert found["windows-imagestate-generalized"].outcome == "unknown"
     assert found["windows-imagestate-generalized"].reason == f"{CONFIG}/SOFTWARE: is no registry hive (it begins with nothing)"
     assert outcomes(found, ["windows-hyperv-storage-starts-at-boot", "windows-network-services-enabled", "windows-dvd-driver-enabled"]) == {
@@ -118,40 +148,42 @@ def test_a_windows_10_in_use_fails_by_its_dirty_system_hive_alone(data, findings
 
 def test_a_dirty_system_hive_without_its_logs_leaves_the_rules_undecided(data, findings):
     _, found = findings(NO_SOFTWARE | {f"{CONFIG}/SYSTEM": data("hives/win10-SYSTEM").read_bytes()})
-    assert found["windows-setup-resumes"].outcome == "unknown"
-    assert "sequence numbers 1622 and 1621), and the logs with the rest are not there" in found["windows-setup-resumes"].reason
+    assert found["windows-dvd-driver-enabled"].outcome == "unknown"
+    assert "sequence numbers 1622 and 1621), and the logs with the rest are not there" in found["windows-dvd-driver-enabled"].reason
 
 
 def test_a_corrupt_system_hive_leaves_the_rules_undecided(data, in_use, findings):
     _, found = findings({**in_use, f"{CONFIG}/SYSTEM": data("hives/corrupted_system_hive").read_bytes()})
-    assert found["windows-setup-resumes"].outcome == "unknown"
-    assert "the hive is damaged at byte" in found["windows-setup-resumes"].reason
+    assert found["windows-dvd-driver-enabled"].outcome == "unknown"
+    assert "the hive is damaged at byte" in found["windows-dvd-driver-enabled"].reason
     assert [each.traceback for each in found.values() if each.traceback] == []
 
 
 def test_the_same_hives_with_the_values_of_sysprep_pass(edited, findings):
-    _, found = findings({**edited(SETUP, SEALED), **state_ini(SEALED), **TAG})
+    report, found = findings({**edited(SETUP, SEALED), **state_ini(SEALED), **TAG})
+    assert report.phase.name == "sealed-oobe"
     assert set(outcomes(found, SYSPREP).values()) == {"pass"}
-    assert {"windows-imagestate-generalized", "windows-setup-resumes", "windows-setup-command-windeploy", "windows-state-ini-agrees",
+    assert {"windows-imagestate-generalized", "windows-setup-resumes", "windows-setup-command-windeploy", "windows-setup-state-consistent",
             "windows-sysprep-succeeded", "windows-not-booted-after-sealing"} <= set(outcomes(found, SYSPREP))  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("setup", "state", "ini", "tag", "failed"),
+    ("setup", "state", "ini", "tag", "failed", "phase"),
     [
-        ({}, "IMAGE_STATE_COMPLETE", SEALED, TAG, {"windows-imagestate-generalized", "windows-not-booted-after-sealing"}),
-        ({}, "IMAGE_STATE_GENERALIZE_RESEAL_TO_AUDIT", SEALED, TAG, {"windows-imagestate-generalized", "windows-audit-mode-left"}),
-        ({"SetupType": "dword:00000000"}, SEALED, SEALED, TAG, {"windows-setup-resumes"}),
-        ({"CmdLine": '""'}, SEALED, SEALED, TAG, {"windows-setup-resumes"}),
-        ({"CmdLine": '"cmd.exe"'}, SEALED, SEALED, TAG, {"windows-setup-command-windeploy"}),
-        ({}, SEALED, "IMAGE_STATE_COMPLETE", TAG, {"windows-state-ini-agrees"}),
-        ({}, SEALED, SEALED, {}, {"windows-sysprep-succeeded"}),
-        ({"UnattendFile": r'"C:\\deploy.xml"'}, SEALED, SEALED, TAG, {"windows-answer-file-overrides-unset"}),
+        ({}, "IMAGE_STATE_COMPLETE", SEALED, TAG, {"windows-imagestate-generalized", "windows-setup-state-consistent"}, "contradictory"),
+        ({}, "IMAGE_STATE_GENERALIZE_RESEAL_TO_AUDIT", SEALED, TAG, {"windows-audit-mode-left", "windows-setup-state-consistent"}, "contradictory"),
+        ({"SetupType": "dword:00000000"}, SEALED, SEALED, TAG, {"windows-setup-resumes", "windows-setup-state-consistent"}, "contradictory"),
+        ({"CmdLine": '""'}, SEALED, SEALED, TAG, {"windows-setup-resumes", "windows-setup-state-consistent"}, "contradictory"),
+        ({"CmdLine": '"cmd.exe"'}, SEALED, SEALED, TAG, {"windows-setup-command-windeploy"}, "sealed-oobe"),
+        ({}, SEALED, "IMAGE_STATE_COMPLETE", TAG, {"windows-setup-state-consistent"}, "contradictory"),
+        ({}, SEALED, SEALED, {}, {"windows-sysprep-succeeded"}, "sealed-oobe"),
+        ({"UnattendFile": r'"C:\\deploy.xml"'}, SEALED, SEALED, TAG, {"windows-answer-file-overrides-unset"}, "sealed-oobe"),
     ],
 )
-def test_each_single_value_changed_back_fails(edited, setup, state, ini, tag, failed, findings):
-    _, found = findings({**edited({**SETUP, **setup}, state), **state_ini(ini), **tag})
+def test_each_single_value_changed_back_fails(edited, setup, state, ini, tag, failed, phase, findings):
+    report, found = findings({**edited({**SETUP, **setup}, state), **state_ini(ini), **tag})
     assert {rule_id for rule_id, outcome in outcomes(found, SYSPREP).items() if outcome != "pass"} == failed
+    assert report.phase.name == phase
 
 
 def test_the_idle_values_decide_nothing(edited, in_use):

@@ -17,6 +17,15 @@ def tree(files, **mounts):
     return found
 
 
+def test_a_deep_bind_shows_what_is_mounted_below_its_source():
+    for deep, seen in ((False, None), (True, "x")):
+        files = GuestFiles(MemoryFiles({"/srv/lib/a": "1", "/var/b": "2"}))
+        files.mount("/srv/lib", MemoryFiles({"/inner": "x"}))
+        files.bind("/var", "/srv", deep=deep)
+        assert files.text("/var/lib/inner") == seen
+        assert files.text("/var/lib/a") == (None if deep else "1")
+
+
 def test_absolute_and_relative_links_are_followed_inside_the_guest():
     files = tree({"/usr/lib/os-release": "ID=x", "/etc/os-release": {"link": "../usr/lib/os-release"}, "/lib": {"link": "/usr/lib"}})
     assert files.text("/etc/os-release") == "ID=x"

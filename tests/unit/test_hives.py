@@ -171,14 +171,14 @@ SETUP, _ = node("Setup")
     ],
 )  # fmt: skip
 def test_a_hive_that_cannot_be_read_is_named_with_its_reason(data, words):
-    started = time.perf_counter()
+    started = time.process_time()
     tracemalloc.start()
     with pytest.raises(Unreadable) as caught:
         walk(root_of(data) if data is not None else root_of(SOUND).subkey("no such key") or _missing())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert words in str(caught.value)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert peak < 20 * 2**20
 
 
@@ -251,12 +251,12 @@ def test_lists_without_end_are_given_up_in_time():
     lists = top + struct.pack("<I", leaf_at) * 0xFFFF
     ends = leaf[:4] + struct.pack("<I", node_at - 4100) * 0xFFFF
     endless = wounded((top_at + 4100, lists), (leaf_at + 4100, ends), (node_at + 28, struct.pack("<I", top_at)), data=data)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(Unreadable, match="takes more than 250000 cells"):
         root_of(endless).subkey("no such key")
     with pytest.raises(Unreadable, match="takes more than 250000 cells"):
         walk(root_of(endless))
-    assert time.perf_counter() - started < 8
+    assert time.process_time() - started < 8
 
 
 def test_a_link_to_another_key_is_not_taken_for_the_key():

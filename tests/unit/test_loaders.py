@@ -19,7 +19,7 @@ from vhdprep.guest.formats import bls, grubscript
 from vhdprep.guest.formats.grubtest import evaluate
 from vhdprep.guest.loaders.entry import split
 from vhdprep.guest.loaders.sdboot import XBOOTLDR
-from vhdprep.model import Volume, VolumeKind
+from vhdprep.model import Subvolume, Volume, VolumeKind
 
 ROOT = {"/etc/os-release": "ID=debian\nVERSION_ID=12\n", "/etc/passwd": "", "/usr/lib/systemd/systemd": content.elf("x86_64")}
 ESP_TYPE = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
@@ -550,6 +550,27 @@ def test_a_root_that_the_initramfs_may_name_itself_is_undecided():
     archive = content.initramfs(["etc/cmdline.d/95root-dev.conf"], "xz", microcode=False)
     with pytest.raises(Unreadable, match=r"may lie in etc/cmdline\.d/95root-dev\.conf inside the initramfs"):
         boot.root_volume(machine(esp={"/EFI/BOOT/BOOTX64.EFI": uki(line="quiet", sections={".initrd": archive})}, root_type=DISCOVERABLE))
+
+
+@pytest.mark.parametrize(
+    ("line", "there"),
+    [
+        ("rootflags=subvol=root", True),
+        ("rootflags=noatime,subvol=/root", True),
+        ("rootflags=subvolid=256", True),
+        ("rootflags=subvol=gone", False),
+        ("rootflags=subvolid=9", False),
+        ("", False),
+        ("rootflags=noatime", False),
+    ],
+)
+def test_the_root_in_a_subvolume(line, there):
+    subvolumes = (Subvolume(5, "", is_default=True), Subvolume(256, "root"))
+    files = {f"/root{path}": text for path, text in ROOT.items()}
+    files["/root/boot/grub/grub.cfg"] = f"menuentry x {{ linux /root/k root=UUID=AA {line}; }}"
+    volume = Volume("p1", VolumeKind.PARTITION, 2**20, 2**20, None, "btrfs", uuid="AA", read=True, subvolumes=subvolumes)
+    guest = assemble(MemoryDisk(2**30, "mbr", [volume], {"p1": MemoryFiles(files)}, {"mbr:boot_code": "absent"}))
+    assert (guest.subvolumes["/"], boot.root_volume(guest) is not None) == ("root", there)
 
 
 def test_a_kernel_states_its_version():

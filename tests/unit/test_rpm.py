@@ -45,11 +45,11 @@ def test_packages_have_version_and_release_and_an_epoch_that_is_not_0(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("files", [0, 3, 400])
-def test_thousands_of_packages_are_read_in_a_fraction_of_a_second(kind, files):
+def test_thousands_of_packages_are_read_in_little_time_and_memory(kind, files):
     data = getattr(rpmdb, kind)(headers(MANY, files=files))
-    started = time.perf_counter()
+    started = time.process_time()
     assert installed(data, kind) == MANY
-    assert time.perf_counter() - started < 0.3  # 0.04 s
+    assert time.process_time() - started < 1.5  # 0.04 s
     tracemalloc.start()
     found = installed(data, kind)
     peak = tracemalloc.get_traced_memory()[1]

@@ -22,7 +22,7 @@ INT32, STRING = rpmdb.INT32, rpmdb.STRING
 
 def refused(data, kind, words, **given):
     """Reading ``data`` ends soon, in little memory, with these words after the file's name."""
-    started = time.perf_counter()
+    started = time.process_time()
     tracemalloc.start()
     with pytest.raises(Unreadable) as caught:
         installed(data, kind, **given)
@@ -30,7 +30,7 @@ def refused(data, kind, words, **given):
     tracemalloc.stop()
     assert str(caught.value).startswith(f"{HOME}/{NAMES[kind]}: ")
     assert words in str(caught.value)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert peak < 20 * 2**20
 
 

@@ -102,10 +102,10 @@ def test_what_a_key_names_a_secret_is_never_shown(line, shown):
 
 
 def test_a_line_made_to_be_slow_is_masked_in_time():
-    started = time.monotonic()
+    started = time.process_time()
     for text in ("password" * 2000, "pass" * 4000, "a-" * 8000, "--" * 8000, "token " * 3000, "_pass" * 3000, "passwd " + " " * 16000):
         _mask(text)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_an_undecided_rule_says_why():

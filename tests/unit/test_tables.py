@@ -132,7 +132,7 @@ def test_both_headers_broken_leave_no_partitions():
     disk.data[SECTOR + 20] ^= 1
     disk.put(SECTORS - 1, b"\0" * 92)
     opened = NativeDisk(disk)
-    assert (opened.table, opened.volumes) == ("gpt", [])
+    assert (opened.table, opened.volumes) == ("gpt", ())
     assert [defect.kind for defect in opened.defects] == ["gpt-header"]
 
 
@@ -238,7 +238,7 @@ def test_a_boot_sector_of_a_file_system_is_no_partition_table():
 
 def test_an_empty_disk_has_no_volumes():
     opened = NativeDisk(Bytes())
-    assert (opened.table, opened.volumes, opened.defects) == (None, [], ())
+    assert (opened.table, opened.volumes, opened.defects) == (None, (), ())
 
 
 def test_unknown_content_without_a_table_is_a_volume_that_was_not_read():

@@ -161,20 +161,39 @@ def test_flags_of_older_systems_stand_elsewhere(old, new, state):
     assert described(disk).state == state
 
 
-@pytest.mark.parametrize("right", [True, False])
-def test_the_superblocks_checksum_is_checked_where_there_is_one(right):
+@pytest.mark.parametrize("sized", [2048, 4096, 8192])
+def test_the_superblocks_checksum_is_checked_where_there_is_one(sized):
     disk = volume()
-    disk.field(104, "i", ufssuper.SIZE)
+    disk.field(104, "i", sized)
     disk.field(1308, "I", 1)
     disk.field(1312, "i", 0x200)
-    data = bytes(disk.data[8192 : 8192 + ufssuper.SIZE])
-    disk.field(1304, "I", crc32c(data[:1304] + bytes(4) + data[1308:]) ^ (0xFFFFFFFF if right else 1))
+    data = bytes(disk.data[8192 : 8192 + sized])
+    disk.field(1304, "I", crc32c(data[:1304] + bytes(4) + data[1308:]) ^ 0xFFFFFFFF)
+    assert described(disk).read
+    disk.data[8192 + sized - 1] ^= 1
     found = described(disk)
-    assert found.read is right
-    assert right or "its superblock is damaged: the checksum is" in found.reason
+    assert (found.read, found.needed) == (False, True)
+    assert "checksum is wrong" in found.reason
+    disk.field(1312, "i", 0)
+    assert described(disk).read, "a kernel without checksums has taken the flag away"
+
+
+def test_inodes_have_checksums_where_the_superblock_says_so():
+    disk = volume(sealed=True)
+    assert opened(disk).read("/etc/rc.conf", 99) == TREE["/etc/rc.conf"]
+    assert opened(disk).read("/large", len(LARGE)) == LARGE
+    at = disk.inode("/etc/rc.conf")
+    for byte in (0, 16, 112, 200, 244, 255):
+        disk.data[at + byte] ^= 0x80 if byte else 1
+        with pytest.raises(Unreadable, match=r"checksum of /etc/rc.conf \(inode \d+\) is wrong; .* run fsck_ffs"):
+            opened(disk).read("/etc/rc.conf", 99)
+        disk.data[at + byte] ^= 0x80 if byte else 1
+    disk.data[disk.inode("/")] ^= 1
+    assert "the checksum of / (inode 2) is wrong" in described(disk).reason
 
 
 SUPERBLOCK_WOUNDS = {
+    "a superblock of 9 KB": ((104, "i", 9000), "its superblock claims 9000 bytes"),
     "blocks of 3 bytes": ((48, "i", 3), "its block sizes cannot be"),
     "fragments larger than blocks": ((52, "i", 8192), "its block sizes cannot be"),
     "no groups": ((44, "I", 0), "its groups have no size"),

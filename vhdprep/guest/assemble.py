@@ -152,7 +152,7 @@ def _mount(files: GuestFiles, disk: Disk, entries: Sequence[fstab.FstabEntry], r
         if entry.point == "/" or not entry.point.startswith("/") or entry.is_swap or not entry.is_mounted:
             continue
         if entry.is_bind:
-            files.bind(entry.point, entry.spec)
+            files.bind(entry.point, entry.spec, deep="rbind" in entry.options)
         if not entry.may_lie_here:
             continue
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import Unreadable
+from vhdprep.guest import subvolumes
 from vhdprep.guest.devices import find_volume, need_volume
 from vhdprep.guest.formats import pe
 from vhdprep.guest.image import BSDS, once
@@ -46,7 +47,9 @@ def default_entry(guest: Guest) -> BootEntry:
 
 @once
 def root_volume(guest: Guest) -> Volume | None:
-    """The volume that the default entry, or fstab of a BSD, mounts as the root; None = it is not on this disk, or nothing names it.
+    """The volume that the default entry, or fstab of a BSD, mounts as the root.
+
+    None = it, or the subvolume of it that is named, is not on this disk, or nothing names it.
 
     Raises:
         Unreadable: the entry, or the way in which it names the root, is not understood.
@@ -54,9 +57,9 @@ def root_volume(guest: Guest) -> Volume | None:
     if guest.facts.os in BSDS:
         return next((find_volume(entry.spec, guest.volumes) for entry in guest.fstab if entry.point == "/"), None)
     values = [value for value in default_entry(guest).values("root") if value]
-    if values and values[-1] not in ("gpt-auto", "gpt-auto-force"):
-        return need_volume(values[-1], guest)
-    return _discovered(guest)
+    named = values and values[-1] not in ("gpt-auto", "gpt-auto-force")
+    volume = need_volume(values[-1], guest) if named else _discovered(guest)
+    return volume if volume is not None and _holds_root(guest, volume) else None
 
 
 @once
@@ -79,6 +82,21 @@ def kernel_release(guest: Guest) -> str:
     if len(installed) == 1:
         return installed[0]
     raise Unreadable(f"which of {len(installed)} versions in /lib/modules belongs to {entry.kernel.named} is not known")
+
+
+def _holds_root(guest: Guest, volume: Volume) -> bool:
+    """Whether the subvolume that ``rootflags=`` names, or the default one, is there and is the one with this system."""
+    from vhdprep.guest import modules
+
+    entry = default_entry(guest)
+    flags = ",".join(entry.values("rootflags"))
+    chosen = subvolumes.named(volume, flags.split(","))
+    judged = guest.subvolumes.get("/") if volume.id == guest.root else None
+    if chosen is None or judged in (None, chosen.path):
+        return chosen is not None
+    if "subvol" in flags or (entry.initrds and modules.hidden_line(guest)):
+        raise Unreadable(f"{entry.place} mounts another subvolume ({chosen.path or 'the top level'}) than the one that was judged ({judged})")
+    return False
 
 
 def _started_by_firmware(guest: Guest) -> list[BootEntry]:

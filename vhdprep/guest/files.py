@@ -50,12 +50,19 @@ class GuestFiles:
         """Put ``files`` at ``point``, links on the way followed; a text says why what belongs there cannot be read."""
         self._put(self.resolve(point) or point, files if isinstance(files, str) else (files, ""))
 
-    def bind(self, point: str, source: str) -> None:
-        """Show the directory ``source`` of the guest at ``point`` as well; the mount point of one that is missing stays as it is."""
+    def bind(self, point: str, source: str, *, deep: bool = False) -> None:
+        """Show the directory ``source`` of the guest at ``point`` as well; the mount point of one that is missing stays as it is.
+
+        ``deep``: with what is mounted below ``source``.
+        """
         real = self.resolve(source)
         if real is not None:
             files, inner = self._at(real)
-            self._put(self.resolve(point) or point, (files, inner.rstrip("/")))
+            place = self.resolve(point) or point
+            below = {path: mount for path, mount in self._mounts.items() if deep and path.startswith(f"{real}/")}
+            self._put(place, (files, inner.rstrip("/")))
+            for path, mount in below.items():
+                self._put(place + path[len(real) :], mount)
 
     def _put(self, point: str, mount: tuple[Files, str] | str) -> None:
         self._mounts[point.rstrip("/")] = mount

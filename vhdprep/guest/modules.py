@@ -96,12 +96,23 @@ def holds_generator(guest: Guest) -> bool:
     Raises:
         Unreadable: something else in it may name the root.
     """
-    index = _index(guest)
-    while index.more():
-        pass
+    index = _whole(guest)
     if unread := index.own_line or (index.packed if not index.generator else None):
         raise Unreadable(f"what names the root may lie in {unread} inside the initramfs, which is not read")
     return index.generator
+
+
+def hidden_line(guest: Guest) -> str | None:
+    """What in the default entry's initramfs is, or may hold, a piece of a command line."""
+    index = _whole(guest)
+    return index.own_line or index.packed
+
+
+def _whole(guest: Guest) -> _Index:
+    index = _index(guest)
+    while index.more():
+        pass
+    return index
 
 
 class _Index:

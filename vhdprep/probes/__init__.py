@@ -52,6 +52,8 @@ PROBES: tuple[Probe, ...] = (
     windows.registry_subkeys,
     windows.registry_values,
     windows.windows_service,
+    windows.setup_phase,
+    windows.windows_standing,
     windows.boot_element,
     windows.answer_file_sections,
 )

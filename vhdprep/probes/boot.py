@@ -19,8 +19,9 @@ def boot_entry(image: Image, *, field: Literal["kernel", "initramfs", "root", "s
     """The entry that the boot loader starts by default, and whether what it names exists.
 
     field: its `kernel`, its `initramfs` (the first that is missing, else the last), or the volume of `root=` (without it the one that
-    systemd finds by its partition type); the kernel's `signature` for Secure Boot (`signed | unsigned | none`; `none` = it is no EFI
-    program); how it comes to `start`: `alone`, or the loader `waits` at its menu, or asks for a `password`.
+    systemd finds by its partition type; absent as well when the subvolume of `rootflags=` is); the kernel's `signature` for Secure Boot
+    (`signed | unsigned | none`; `none` = it is no EFI program); how it comes to `start`: `alone`, or the loader `waits` at its menu, or
+    asks for a `password`.
     """
     guest = image.need_guest()
     entry = boot.default_entry(guest)
@@ -28,9 +29,9 @@ def boot_entry(image: Image, *, field: Literal["kernel", "initramfs", "root", "s
         return _initramfs(entry)
     if field == "root":
         image.need_disk()
-        named = entry.values("root")
         volume = boot.root_volume(guest)
-        return Observation(volume.id if volume else ABSENT, f"{entry.place} (root={named[-1] if named else 'not given'})")
+        named = [f"{name}={value}" for name in ("root", "rootflags") for value in entry.values(name)]
+        return Observation(volume.id if volume else ABSENT, f"{entry.place} ({' '.join(named) or 'root= is not given'})")
     value: Value = entry.kernel_path or ABSENT
     if field == "signature":
         value = _signature(entry)

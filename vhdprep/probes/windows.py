@@ -72,6 +72,31 @@ def windows_service(image: Image, *, name: str, field: Literal["start", "image"]
     return Observation(value, f"{key}\\{value_name}")
 
 
+@probe(returns="`sealed-oobe | sealed-audit | audit | in-use | booted-again | setup-unfinished | contradictory`")
+def setup_phase(image: Image) -> Observation:
+    """Where a Windows stands between Setup, Sysprep and use.
+
+    By `ImageState` in the registry and in State.ini, by what the next start runs, by how far Setup came and by Sysprep's mark
+    of success together; `GeneralizationState` decides nothing.
+    """
+    from vhdprep.guest import setupphase
+
+    found = setupphase.need(image.need_guest())
+    return Observation(found.name or ABSENT, "Windows Setup", tuple(each for each in found.witnesses if each.value is not ABSENT))
+
+
+@probe(returns="for `product`: `client | server | domain-controller`; for `domain`: its name, or `a domain`; absent = in no domain")
+def windows_standing(image: Image, *, field: Literal["product", "domain"]) -> Observation:
+    """What a Windows is to others.
+
+    field: `product` by ProductType, and a server with the directory's service and database is a controller; `domain` by the
+    machine's account and by what the domain's policies left; a DNS suffix counts only where the account cannot be read.
+    """
+    from vhdprep.guest import standing
+
+    return {"product": standing.product, "domain": standing.domain}[field](image.need_guest())
+
+
 @probe(returns="text, number, yes/no or list; of a device `boot | locate | partition`, or `elsewhere` = not on this disk; absent when not set")
 def boot_element(image: Image, *, object: Literal["boot-manager", "default-loader", "ems-settings"], element: str) -> Observation:
     """One element of the Windows boot configuration (BCD), also where the object inherits it.
@@ -89,7 +114,7 @@ def boot_element(image: Image, *, object: Literal["boot-manager", "default-loade
     identifier = known.get(object) or store.default_loader()
     where = f"HKLM\\{BOOT_STORE}\\Objects\\{identifier or '(no default loader)'}\\Elements\\{element}"
     found = store.element(identifier, element) if identifier else ABSENT
-    return Observation(_place(guest, found) if isinstance(found, bcd.Device) else found, where)
+    return Observation(_place(image, found) if isinstance(found, bcd.Device) else found, where)
 
 
 @probe(returns="a list of places, one for each section")
@@ -116,15 +141,17 @@ def _key(image: Image, key: str) -> Key | None:
     return image.need_guest().need_registry().key(key)
 
 
-def _place(guest: Guest, device: Device) -> Value:
-    """Whether the partition that an entry names is on this disk."""
+def _place(image: Image, device: Device) -> Value:
+    """Whether the partition that an entry names is on this disk; Windows looks for the disk first, by its GUID or signature."""
     if device.kind == "other":
         raise Unreadable("the boot configuration names a device of a kind that is not known here")
     if device.kind != "partition":
         return device.kind
-    for volume in guest.volumes:
+    disk = image.need_disk()
+    is_this_disk = str(disk.fields.get("gpt:disk_guid", "")).casefold() == device.disk
+    for volume in disk.volumes:
         identity = (volume.part_uuid or "").casefold()
-        is_gpt = device.partition is not None and identity == device.partition
+        is_gpt = device.partition is not None and identity == device.partition and is_this_disk
         is_mbr = device.offset is not None and volume.offset == device.offset and identity.partition("-")[0] == (device.disk or "")[2:]
         if is_gpt or is_mbr:
             return "partition"

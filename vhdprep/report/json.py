@@ -10,7 +10,7 @@ from vhdprep.model import ABSENT, Outcome, Value
 from vhdprep.report import upload
 
 if TYPE_CHECKING:
-    from vhdprep.model import DiskReport, Finding, GuestFacts, Provisioner, Report
+    from vhdprep.model import DiskReport, Finding, GuestFacts, Observation, Phase, Provisioner, Report
 
 SCHEMA = "vhdprep-report/1"
 _VOLUME = ("id", "kind", "offset", "size", "type_id", "filesystem", "read", "reason", "uuid", "label", "part_uuid", "part_label", "free", "state")
@@ -38,6 +38,7 @@ def document(report: Report) -> dict[str, Any]:
         "disks": [_disk(each) for each in report.disks],
         "guest": _guest(report.guest) if report.guest else None,
         "provisioner": _provisioner(report.provisioner) if report.provisioner else None,
+        "phase": _phase(report.phase) if report.phase else None,
         "findings": [_finding(each) for each in report.findings],
         "upload": planned._asdict() if planned else None,
         "run": {"started": report.started, "seconds": round(report.seconds, 3), "backend": report.backend},
@@ -70,7 +71,15 @@ def _guest(facts: GuestFacts) -> dict[str, Any]:
 
 
 def _provisioner(found: Provisioner) -> dict[str, Any]:
-    return {"who": found.who, "because": [{"where": each.where, "value": _value(each.value)} for each in found.because]}
+    return {"who": found.who, "because": _observations(found.because)}
+
+
+def _phase(found: Phase) -> dict[str, Any]:
+    return {"name": found.name, "witnesses": _observations(found.witnesses)}
+
+
+def _observations(seen: tuple[Observation, ...]) -> list[dict[str, Any]]:
+    return [{"where": each.where, "value": _value(each.value)} for each in seen]
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -80,7 +89,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "severity": str(finding.severity),
         "outcome": str(finding.outcome),
         "message": finding.message,
-        "observations": [{"where": each.where, "value": _value(each.value)} for each in finding.observations],
+        "observations": _observations(finding.observations),
         "reason": finding.reason,
         "remedy": _remedy(finding.remedy) if finding.remedy else None,
         "references": list(finding.references),

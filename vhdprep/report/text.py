@@ -83,6 +83,8 @@ def _head(report: Report, page: _Page) -> Iterator[str]:
         yield from page.paragraph(words.guest(report.guest, on_disk=bool(report.disks)), "  ")
     if report.provisioner and report.target is not Target.SPECIALIZED:
         yield from page.paragraph(words.provisioner(report.provisioner), "  ")
+    if report.phase:
+        yield from page.paragraph(words.phase(report.phase), "  ")
     for each in report.disks:
         label = f"data disk {words.safe(each.container.path)}: " if each.role == "data" else ""
         yield from page.paragraph(label + ", ".join(part for part in (words.container(each.container), words.disk(each)) if part), "  ")

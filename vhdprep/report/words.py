@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vhdprep.model import ABSENT, Value
 
 if TYPE_CHECKING:
-    from vhdprep.model import Container, DiskReport, GuestFacts, Provisioner
+    from vhdprep.model import Container, DiskReport, GuestFacts, Phase, Provisioner
 
 _UNITS = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
@@ -77,6 +77,27 @@ def provisioner(found: Provisioner) -> str:
         return f"who will provision it is not known: {safe(str(found.because[0].value))}"
     reasons = "; ".join(f"{safe(str(each.value))} ({safe(each.where)})" for each in found.because)
     return _PROVISIONERS[found.who] + (f": {reasons}" if found.who in ("nobody", "contradiction") else "")
+
+
+_PHASES = {
+    "sealed-oobe": "sealed by Sysprep for OOBE",
+    "sealed-audit": "sealed by Sysprep for audit mode",
+    "audit": "in audit mode",
+    "in-use": "in use; nothing shows that it was ever sealed",
+    "booted-again": "was sealed once and has been started since",
+    "setup-unfinished": "its Setup has not finished",
+    "contradictory": "contradictory: its witnesses cannot all be right",
+    None: "not known whether it is sealed",
+}
+
+
+def phase(found: Phase) -> str:
+    """``sealed by Sysprep for OOBE``; with what each witness says where it is anything else."""
+    said: dict[str, list[str]] = {}
+    for each in found.witnesses:
+        said.setdefault(value(each.value) or "empty", []).append(safe(each.where.replace("\\", "/").rpartition("/")[2]))
+    seen = "; ".join(f"{', '.join(names)}: {words}" for words, names in said.items())
+    return _PHASES[found.name] + (f" ({seen})" if found.name != "sealed-oobe" else "")
 
 
 def disk(described: DiskReport) -> str:

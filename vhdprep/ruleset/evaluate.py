@@ -209,7 +209,7 @@ def _finding(rule: Rule, outcome: Outcome, seen: tuple[Observation, ...] = (), r
         severity=rule.severity,
         outcome=outcome,
         message=_message(rule, seen) if outcome is Outcome.FAIL else f"{rule.title}.",
-        observations=tuple(dict.fromkeys(_masked(part) for each in seen for part in (each.parts or (each,)))),
+        observations=tuple(dict.fromkeys(masked(part) for each in seen for part in (each.parts or (each,)))),
         reason=reason,
         remedy=rule.remedy if outcome is Outcome.FAIL else None,
         references=rule.references,
@@ -219,7 +219,7 @@ def _finding(rule: Rule, outcome: Outcome, seen: tuple[Observation, ...] = (), r
     )
 
 
-def _masked(seen: Observation) -> Observation:
+def masked(seen: Observation) -> Observation:
     """Without passwords: of a URL (``http://user:password@proxy``), of keys that name one (``password=…`` in a line of fstab)."""
     value = seen.value
     if isinstance(value, tuple):
@@ -235,6 +235,6 @@ def _message(rule: Rule, seen: tuple[Observation, ...]) -> str:
     def words(facts: Mapping[str, None]) -> str:
         return ", ".join(facts)
 
-    observed = words(dict.fromkeys(show(_masked(each).value) for each in seen))
+    observed = words(dict.fromkeys(show(masked(each).value) for each in seen))
     where = words(dict.fromkeys(show(tuple(part.where for part in each.parts)) if each.parts else each.where for each in seen))
     return rule.message.replace("{observed}", observed).replace("{where}", where)

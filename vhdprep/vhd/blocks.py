@@ -6,6 +6,7 @@ and refuses containers that still hold readable data. Tests hold both readers ag
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
 from vhdprep.errors import Unreadable
@@ -59,17 +60,11 @@ class FlatReader:
         return read_exactly(self._handle, offset, size)
 
 
-class DynamicReader:
-    """A dynamic VHD: blocks that were never written, and sectors not marked in their bitmap, are zero."""
+class BlockReader(ABC):
+    """A disk in blocks of one size, wherever each of them lies."""
 
-    def __init__(self, handle: BinaryIO, fields: Mapping[str, str | int], file_size: int) -> None:
-        """Take the geometry from ``fields`` of ``container.describe``; ``file_size`` in bytes."""
-        self.size = int(fields["footer:current_size"])
-        self._handle, self._file_size = handle, file_size
-        self._block_size = int(fields["header:block_size"])
-        self._bitmap_size = blocktable.bitmap_size(self._block_size)
-        self._table = blocktable.load(handle, int(fields["header:table_offset"]), int(fields["header:max_table_entries"]))
-        self._partial: dict[int, int | None] = {}
+    size: int
+    _block_size: int
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Bytes of the disk, block by block."""
@@ -81,6 +76,23 @@ class DynamicReader:
             pieces.append(self._read_block(block, inside, count))
             offset += count
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    @abstractmethod
+    def _read_block(self, block: int, inside: int, count: int) -> bytes:
+        """``count`` bytes at ``inside`` of a block."""
+
+
+class DynamicReader(BlockReader):
+    """A dynamic VHD: blocks that were never written, and sectors not marked in their bitmap, are zero."""
+
+    def __init__(self, handle: BinaryIO, fields: Mapping[str, str | int], file_size: int) -> None:
+        """Take the geometry from ``fields`` of ``container.describe``; ``file_size`` in bytes."""
+        self.size = int(fields["footer:current_size"])
+        self._handle, self._file_size = handle, file_size
+        self._block_size = int(fields["header:block_size"])
+        self._bitmap_size = blocktable.bitmap_size(self._block_size)
+        self._table = blocktable.load(handle, int(fields["header:table_offset"]), int(fields["header:max_table_entries"]))
+        self._partial: dict[int, int | None] = {}
 
     def _read_block(self, block: int, inside: int, count: int) -> bytes:
         sector = self._table[block] if block < len(self._table) else layout.NO_BLOCK

@@ -1,7 +1,6 @@
 """UFS1 and UFS2 (the fast file system of the BSDs): inodes, block maps, directories.
 
 Source: FreeBSD ``sys/ufs/ufs/dinode.h``, ``dir.h``, ``ufs_bmap.c``, ``ufs_lookup.c`` (``ufs_dirbadentry``), ``ufs_vnops.c`` (``ufs_readlink``).
-Check hashes of inodes are not computed (CRC-32C is slow in Python); the superblock's is.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.disk.backend import FileKind, FileStat
 from vhdprep.disk.native import ufssuper
+from vhdprep.disk.native.checksum import damaged
 from vhdprep.disk.native.tree import KINDS, MAX_DEPTH, MAX_NAMES
 from vhdprep.errors import Unreadable
 
@@ -29,6 +29,7 @@ ROOT = 2
 _DIRECT = 12
 _SECTION = 512
 """``DIRBLKSIZ``: an entry of a directory never crosses its end."""
+_HASH_AT = 244
 _SNAPSHOT = 0x00200000
 """``SF_SNAPSHOT``: the file's block numbers 1 and 2 are no places."""
 _ENTRY = {order: struct.Struct(f"{order}IHBB") for order in "<>"}
@@ -117,6 +118,8 @@ class UfsFiles:
             found = _parse_inode(data, number, self._super)
             if not found.mode & 0xF000 or found.size < 0:
                 raise Unreadable(f"{path}: its inode {number} is not in use")
+            if self._super.is_sealed and ufssuper.is_torn(data, self._super.order, _HASH_AT):
+                raise damaged(f"{path} (inode {number})", "fsck_ffs")
             self._inodes[number] = found
         return self._inodes[number]
 

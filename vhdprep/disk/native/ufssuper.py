@@ -1,6 +1,7 @@
 """The superblock of UFS1 and UFS2, in either byte order: where it stands, whether it is sound, whether the file system was unmounted.
 
-Source: FreeBSD ``sys/ufs/ffs/fs.h`` (``struct fs``), ``ffs_subr.c`` (``readsuper``, ``ffs_calc_sbhash``); OpenBSD ``sys/ufs/ffs/ffs_vfsops.c``.
+Source: FreeBSD ``sys/ufs/ffs/fs.h`` (``struct fs``), ``ffs_subr.c`` (``readsuper``, ``ffs_calc_sbhash``, ``ffs_verify_dinode_ckhash``);
+OpenBSD ``sys/ufs/ffs/ffs_vfsops.c``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import Unreadable
-from vhdprep.vhd.crc32c import crc32c
 
 if TYPE_CHECKING:
     from vhdprep.disk.native.stream import Stream
@@ -20,7 +20,11 @@ _PLACES = (65536, 8192, 0, 262144)
 """``SBLOCKSEARCH``; UFS1 is looked for in the second and third only."""
 _MAGIC_AT = 1372
 _UFS1, _UFS2 = 0x011954, 0x19540119
+MAX_SIZE = 8192
+"""Of the superblock, with its padding."""
 _NEEDS_FSCK, _JOURNAL, _GJOURNAL, _FLAGS_UPDATED, _HASHES = 0x4, 0x8, 0x40, 0x80, 0x200
+_HASHED_SUPER, _HASHED_INODES = 0x1, 0x4
+_HASH_AT = 1304
 _BLOCKS = tuple(1 << bits for bits in range(12, 17))
 _NEW_INODES = 2
 """``FS_44INODEFMT``: entries of directories tell the kind of what they name."""
@@ -53,6 +57,8 @@ class UfsSuper(NamedTuple):
     state: str
     """``clean | unclean | errors``"""
     is_journaled: bool
+    is_sealed: bool
+    """Its inodes have check hashes."""
     problem: str | None
     """Why the kernel would not mount it; None = it would."""
 
@@ -77,18 +83,19 @@ def find(stream: Stream, head: bytes) -> UfsSuper | None:
         for order in "<>" if len(data) == SIZE else "":
             magic = struct.unpack_from(f"{order}I", data, _MAGIC_AT)[0]
             if magic == _UFS1 and place <= 8192:
-                return _parse(data, order, 1, place, stream.get_size())
+                return _parse(data, order, 1, place, stream)
             if magic == _UFS2 and struct.unpack_from(f"{order}q", data, 1000)[0] == place:
-                return _parse(data, order, 2, place, stream.get_size())
+                return _parse(data, order, 2, place, stream)
     return None
 
 
-def _parse(data: bytes, order: str, version: int, place: int, room: int) -> UfsSuper:
+def _parse(data: bytes, order: str, version: int, place: int, stream: Stream) -> UfsSuper:
     def value(code: str, at: int) -> int:
         number: int = struct.unpack_from(order + code, data, at)[0]
         return number
 
     flags = value("i", 1312) if data[211] & _FLAGS_UPDATED or version == 2 else data[211]
+    hashes = value("I", 1308) if flags & _HASHES else 0
     blocks, rest = (value("i", 196), value("i", 204)) if version == 1 else (value("q", 1016), value("q", 1032))
     found = UfsSuper(
         version=version,
@@ -108,16 +115,22 @@ def _parse(data: bytes, order: str, version: int, place: int, room: int) -> UfsS
         label=data[680:712].split(b"\0", 1)[0].decode("utf-8", "replace").strip() or None,
         state="errors" if flags & _NEEDS_FSCK else "clean" if data[209] == 1 else "unclean",
         is_journaled=bool(flags & (_JOURNAL | _GJOURNAL)),
+        is_sealed=bool(version == 2 and hashes & _HASHED_INODES),
         problem=None,
     )
-    return found._replace(problem=_problem(found, data, flags, value("i", 1324), room))
+    problem = _problem(found, data, stream.get_size())
+    if problem is None and hashes & _HASHED_SUPER and is_torn(stream.read_at(place, value("i", 104)), order, _HASH_AT):
+        problem = "its superblock is damaged: its checksum is wrong"
+    return found._replace(problem=problem)
 
 
-def _problem(found: UfsSuper, data: bytes, flags: int, inode_format: int, room: int) -> str | None:
+def _problem(found: UfsSuper, data: bytes, room: int) -> str | None:
     """What ``readsuper`` refuses, and what contradicts itself."""
     pointer = 4 * found.version
     per_block = found.block // found.inode_size
+    inode_format, size = struct.unpack_from(f"{found.order}i", data, 1324)[0], struct.unpack_from(f"{found.order}i", data, 104)[0]
     checks = (
+        (not SIZE <= size <= MAX_SIZE, f"its superblock claims {size} bytes"),
         (found.block not in _BLOCKS or found.fragment not in (found.block // n for n in (1, 2, 4, 8)), "its block sizes cannot be"),
         (not 0 < found.groups < 1 << 31 or found.group_fragments <= 0 or not 0 < found.group_inodes < 1 << 31, "its groups have no size"),
         (found.fragments <= 0 or -(-found.fragments // max(found.group_fragments, 1)) != found.groups, "its size and its groups disagree"),
@@ -130,9 +143,7 @@ def _problem(found: UfsSuper, data: bytes, flags: int, inode_format: int, room: 
     for wrong, text in checks:
         if wrong:
             return text
-    size = struct.unpack_from(f"{found.order}i", data, 104)[0]
-    hashed = flags & _HASHES and struct.unpack_from(f"{found.order}I", data, 1308)[0] & 1
-    return _hash_problem(data, found.order) if hashed and size == SIZE else None
+    return None
 
 
 def _numbers(order: str, data: bytes, at: int) -> tuple[int, int]:
@@ -140,10 +151,12 @@ def _numbers(order: str, data: bytes, at: int) -> tuple[int, int]:
     return first, second
 
 
-def _hash_problem(data: bytes, order: str) -> str | None:
-    """The kernel's CRC-32C is not inverted at the end."""
-    stored, computed = struct.unpack_from(f"{order}I", data, 1304)[0], crc32c(data[:1304] + bytes(4) + data[1308:]) ^ 0xFFFFFFFF
-    return None if stored == computed else f"its superblock is damaged: the checksum is 0x{stored:08x}, its bytes give 0x{computed:08x}"
+def is_torn(data: bytes, order: str, at: int) -> bool:
+    """Whether the check hash at byte ``at`` is not that of ``data``."""
+    from vhdprep.disk.native.checksum import crc32c  # late: many disks need none
+
+    stored: int = struct.unpack_from(f"{order}I", data, at)[0]
+    return stored != crc32c(data[:at] + bytes(4) + data[at + 4 :])
 
 
 def validate(found: UfsSuper | None) -> UfsSuper:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import Unreadable
 from vhdprep.model import Defect
+from vhdprep.vhd.blocks import BlockReader
 from vhdprep.vhd.vhdx import layout
 from vhdprep.vhd.vhdx.header import Damaged
 
@@ -41,7 +42,7 @@ class Table(NamedTuple):
     ratio: int
 
 
-class VhdxReader:
+class VhdxReader(BlockReader):
     """The disk in a VHDX. Blocks without content are zero, or the parent's."""
 
     def __init__(self, file: Reader, fields: Mapping[str, str | int], parent: Reader | None = None) -> None:
@@ -55,17 +56,6 @@ class VhdxReader:
         self._block_size, self._sector = int(fields["vhdx:block_size"]), int(fields["vhdx:logical_sector_size"])
         self._table = load_table(file, fields)
         self._bits: dict[int, int] = {}
-
-    def read_at(self, offset: int, size: int) -> bytes:
-        """Bytes of the disk, block by block."""
-        end = min(offset + size, self.size)
-        pieces = []
-        while offset < end:
-            block, inside = divmod(offset, self._block_size)
-            count = min(end - offset, self._block_size - inside)
-            pieces.append(self._read_block(block, inside, count))
-            offset += count
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _read_block(self, block: int, inside: int, count: int) -> bytes:
         state, at = _split(self._table.blocks[block])
