@@ -166,3 +166,11 @@ def test_a_line_that_expressions_would_take_hours_for_is_refused():
     assert tree({"/a": "x" * MAX_LINE + "\n"}).text("/a") == "x" * MAX_LINE + "\n"
     with pytest.raises(Unreadable, match="a line of more than 16384 bytes"):
         tree({"/a": "x" * (MAX_LINE + 1)}).text("/a")
+
+
+def test_what_is_ignored_in_windows_is_ignored_in_any_spelling():
+    from vhdprep.probes.files import file_glob
+    from vhdprep.ruleset.selftest import build_image
+
+    image = build_image({"facts": {"os": "windows"}, "files": {"/Users/Public": {"directory": True}, "/Users/ops": {"directory": True}}})
+    assert file_glob(image, patterns=("/Users/*",), ignore=("/users/public",)).value == ("/Users/ops",)

@@ -40,7 +40,7 @@ class GuestFiles:
         self._mounts: dict[str, tuple[Files, str] | str] = {"": (root, "")}
         """Mount point → file system and the directory of it that is seen there, or why nothing can be read."""
         # Windows asks for one file in many spellings; one answer serves them all.
-        self._key: Callable[[str], str] = str if root.case_sensitive else fold_case
+        self.key: Callable[[str], str] = str if root.case_sensitive else fold_case
         self._of_windows = not root.case_sensitive
         self._stats: dict[str, FileStat | None] = {}
         self._resolved: dict[str, str | None] = {"/": ""}
@@ -153,14 +153,14 @@ class GuestFiles:
         base = f"/{below.strip('/')}".rstrip("/")
         for each in expand_braces(pattern):
             for path in self._glob(base, each.strip("/").split("/")):
-                found.setdefault(self._key(path), path)
+                found.setdefault(self.key(path), path)
                 if len(found) > MAX_MATCHES:
                     raise Unreadable(f"{pattern}: more than {MAX_MATCHES} paths match")
         return list(found.values())
 
     def resolve(self, path: str, *, follow_last: bool = True) -> str | None:
         """``path`` without links, ``""`` for the root; None = it leads nowhere."""
-        key = self._key(path)
+        key = self.key(path)
         if follow_last and key in self._resolved:
             return self._resolved[key]
         if len(path) > MAX_PATH or path.count("/") > MAX_DEPTH:
@@ -212,7 +212,7 @@ class GuestFiles:
         return target
 
     def _lstat(self, real: str) -> FileStat | None:
-        key = self._key(real)
+        key = self.key(real)
         if key not in self._stats:
             files, inner = self._at(real)
             self._stats[key] = files.lstat(inner)
@@ -259,7 +259,7 @@ class GuestFiles:
 
     def _descend(self, base: str) -> tuple[str, ...]:
         """``base`` and every directory below it, links not followed."""
-        key = self._key(base)
+        key = self.key(base)
         if key not in self._trees:
             found: list[str] = []
             pending = [base]

@@ -137,9 +137,9 @@ def link_target(image: Image, *, path: str) -> Observation:
 
 def list_paths(guest: Guest, patterns: tuple[str, ...], ignore: tuple[str, ...], kind: Kind, *, non_empty: bool, secret: bool) -> Observation:
     """The paths that match ``patterns`` and are wanted, each once."""
-    ignored = {path for pattern in ignore for path in _glob(guest, pattern)}
+    ignored = {guest.files.key(path) for pattern in ignore for path in _glob(guest, pattern)}
     parts: dict[str, Observation] = {}
-    for path in dict.fromkeys(path for pattern in patterns for path in _glob(guest, pattern) if path not in ignored):
+    for path in dict.fromkeys(path for pattern in patterns for path in _glob(guest, pattern) if guest.files.key(path) not in ignored):
         found = guest.files.lstat(path)
         if found is not None and found.kind is FileKind.LINK and kind in ("file", "directory"):
             found = guest.files.stat(path)  # whoever opens it is led on
