@@ -81,7 +81,7 @@ WITHOUT_FILES = {"__shared__", "aix72", "freebsd111", "midnightbsd12", "netbsd71
 def real_trees(data, tmp_path_factory):
     place = tmp_path_factory.mktemp("distributions")
     with tarfile.open(data("linux/distro-resources.tar")) as archive:
-        archive.extractall(place, filter="data")
+        archive.extractall(place, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # since Python 3.11.4
     return place / "tests" / "resources" / "distros"
 
 
