@@ -87,11 +87,10 @@ def say(text: str, *, nl: bool = True) -> None:
     try:
         typer.echo(text, nl=nl)
         sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise UsageError(f"standard output cannot be written ({error.strerror})") from error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing may fail once more at exit
+        if not isinstance(error, BrokenPipeError):
+            raise UsageError(f"standard output cannot be written ({error.strerror})") from error
 
 
 def parse_reports(images: Sequence[Path], pairs: list[str] | None, main: tuple[str, Path | None]) -> list[tuple[str, Path | None]]:
