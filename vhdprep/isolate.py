@@ -39,9 +39,8 @@ def shield() -> Mapping[str, str]:
     recorder.share()
     avoid: dict[str, str] = {}
     for _ in range(MAX_TRIES):
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
+        sys.stdout.flush()
+        sys.stderr.flush()
         recorder.note("")
         child = os.fork()
         if not child:

@@ -93,3 +93,18 @@ def test_a_child_has_no_more_memory_than_it_may():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
     assert done.returncode == 1
     assert done.stderr.endswith("MemoryError\n")
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [
+        ("| true; exit ${PIPESTATUS[0]}", 0, ""),
+        (">&-", 0, ""),
+        (">&- 2>&-", 0, ""),
+        ("> /dev/full", 2, "vhdprep: standard output cannot be written (No space left on device)\n"),
+    ],
+)
+def test_where_the_report_goes_does_not_change_the_verdict(image, redirection, code, said):
+    command = f"{sys.executable} -m vhdprep check {image('debian-12-generalized')} {redirection}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert (done.returncode, done.stderr) == (code, said)

@@ -82,8 +82,6 @@ def say(text: str, *, nl: bool = True) -> None:
     Raises:
         UsageError: it cannot be written, for instance because the disk is full.
     """
-    if sys.stdout is None:
-        return
     try:
         typer.echo(text, nl=nl)
         sys.stdout.flush()
