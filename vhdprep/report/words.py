@@ -79,7 +79,7 @@ def provisioner(found: Provisioner) -> str:
     return _PROVISIONERS[found.who] + (f": {reasons}" if found.who in ("nobody", "contradiction") else "")
 
 
-_PHASES = {
+PHASES = {
     "sealed-oobe": "sealed by Sysprep for OOBE",
     "sealed-audit": "sealed by Sysprep for audit mode",
     "audit": "in audit mode",
@@ -89,6 +89,7 @@ _PHASES = {
     "contradictory": "contradictory: its witnesses cannot all be right",
     None: "not known whether it is sealed",
 }
+"""What the report says of each phase."""
 
 
 def phase(found: Phase) -> str:
@@ -97,7 +98,7 @@ def phase(found: Phase) -> str:
     for each in found.witnesses:
         said.setdefault(value(each.value) or "empty", []).append(safe(each.where.replace("\\", "/").rpartition("/")[2]))
     seen = "; ".join(f"{', '.join(names)}: {words}" for words, names in said.items())
-    return _PHASES[found.name] + (f" ({seen})" if found.name != "sealed-oobe" else "")
+    return PHASES[found.name] + (f" ({seen})" if found.name != "sealed-oobe" else "")
 
 
 def disk(described: DiskReport) -> str:
