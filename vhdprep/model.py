@@ -212,7 +212,8 @@ class Phase(NamedTuple):
     """Where a Windows stands between Setup, Sysprep and use."""
 
     name: str | None
-    """``sealed-oobe | sealed-audit | audit | in-use | booted-again | setup-unfinished | contradictory``; None = it cannot be told."""
+    """``sealed-oobe | sealed-audit | audit | in-use | booted-again | sysprep-failed | sysprep-interrupted | setup-unfinished | contradictory``;
+    None = it cannot be told."""
     witnesses: tuple[Observation, ...]
     """What every place says; some are shown only."""
 

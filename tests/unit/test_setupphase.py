@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from vhdprep.guest import setupphase
+from vhdprep.guest import sealing, setupphase
 from vhdprep.guest.setupphase import COMPLETE, IN_AUDIT, RESEALED, SEALED, SEALED_FOR_AUDIT, STATES, UNDEPLOYABLE, Evidence
 from vhdprep.model import ABSENT
 from vhdprep.report import words
@@ -18,6 +18,7 @@ SETUP = r"HKLM\SYSTEM\Setup"
 WINDEPLOY = r"oobe\windeploy.exe"
 SETUP_NEXT, HOOK_NEXT, LOGON_NEXT = (2, WINDEPLOY), (2, r"cmd.exe /c C:\fix.cmd"), (0, "")
 DONE, BEGUN = (3, 3), (1, ABSENT)
+LOG = f"{sealing.FOLDER}/setupact.log"
 EVERY = [
     Evidence(*values[:2], *values[2], *values[3:])
     for values in product(
@@ -26,12 +27,13 @@ EVERY = [
         (SETUP_NEXT, HOOK_NEXT, LOGON_NEXT),
         (DONE, BEGUN),
         (ABSENT, "present"),
+        (ABSENT, "succeeded", "interrupted", "package"),
     )
 ]
 
 
-def evidence(registry=COMPLETE, file=None, following=LOGON_NEXT, children=DONE, tag=ABSENT):
-    return Evidence(registry, registry if file is None else file, *following, children, tag)
+def evidence(registry=COMPLETE, file=None, following=LOGON_NEXT, children=DONE, tag=ABSENT, run=ABSENT):
+    return Evidence(registry, registry if file is None else file, *following, children, tag, run)
 
 
 def guest(registry=SEALED, setup=SETUP_NEXT, files=None, **given):
@@ -44,16 +46,26 @@ def ini(state=SEALED, encoding="ascii"):
 
 
 def test_every_combination_of_witnesses_has_one_phase():
-    assert len(EVERY) == 768
+    assert len(EVERY) == 4 * 768
     assert Counter(map(setupphase.decide, EVERY)) == {
-        "contradictory": 652,
-        "sealed-oobe": 4,
-        "sealed-audit": 24,
-        "audit": 24,
-        "booted-again": 32,
+        "contradictory": 4 * 652,
+        "sealed-oobe": 4 * 4,
+        "sealed-audit": 4 * 24,
+        "audit": 4 * 24,
+        "booted-again": 4 * 32 + 32,
+        "sysprep-failed": 32,
+        "sysprep-interrupted": 32,
         "in-use": 12,
         "setup-unfinished": 20,
     }
+
+
+def test_the_log_only_tells_apart_what_no_other_witness_does():
+    told = {"in-use", "setup-unfinished"}
+    for each in EVERY:
+        without = setupphase.decide(each._replace(run=ABSENT))
+        by_the_log = {"succeeded": "booted-again", "interrupted": "sysprep-interrupted", "package": "sysprep-failed"}.get(each.run, without)
+        assert setupphase.decide(each) == (by_the_log if without in told else without)
 
 
 def test_an_image_is_called_sealed_only_where_every_witness_says_so():
@@ -85,6 +97,13 @@ def test_what_the_two_places_say_of_the_state_never_differs_unless_it_is_contrad
         pytest.param(
             evidence(UNDEPLOYABLE, following=SETUP_NEXT, children=BEGUN, tag="present"), "booted-again", id="cut off in the specialize pass"
         ),
+        pytest.param(evidence(run="succeeded"), "booted-again", id="OOBE ended after sealing, and somebody took the tag away"),
+        pytest.param(evidence(run="package"), "sysprep-failed", id="Sysprep refused before it changed anything"),
+        pytest.param(evidence(UNDEPLOYABLE, run="provider"), "sysprep-failed", id="a provider failed while Sysprep generalized"),
+        pytest.param(evidence(UNDEPLOYABLE, run="interrupted"), "sysprep-interrupted", id="switched off while Sysprep generalized"),
+        pytest.param(evidence(tag="present", run="package"), "booted-again", id="a failure in the log, and a success that is later"),
+        pytest.param(evidence(IN_AUDIT, following=SETUP_NEXT, run="package"), "audit", id="Sysprep refused in audit mode"),
+        pytest.param(evidence(SEALED, following=SETUP_NEXT, tag="present", run="package"), "sealed-oobe", id="sealed, whatever the log says"),
         pytest.param(evidence(UNDEPLOYABLE, following=SETUP_NEXT, children=BEGUN), "setup-unfinished", id="an installation cut off"),
         pytest.param(evidence(RESEALED, following=SETUP_NEXT), "setup-unfinished", id="OOBE still to come"),
         pytest.param(evidence(ABSENT, tag="present"), "contradictory", id="ImageState is missing"),
@@ -139,6 +158,7 @@ def test_every_witness_is_shown_with_its_place_and_the_generalization_state_deci
             (3, rf"{SETUP}\Status\ChildCompletion\setup.exe", ()),
             (ABSENT, rf"{SETUP}\Status\ChildCompletion\oobeldr.exe", ()),
             ("present", setupphase.TAG, ()),
+            (ABSENT, LOG, ()),
             (ABSENT, rf"{SETUP}\OOBEInProgress", ()),
             (ABSENT, rf"{SETUP}\SystemSetupInProgress", ()),
             (("specialize=9", "oobeSystem=9"), rf"{SETUP}\Status\UnattendPasses", ()),
@@ -165,13 +185,39 @@ def test_a_state_ini_too_large_is_not_read():
     assert found.witnesses[1].value == "/Windows/Setup/State/State.ini: 70000 bytes are too many for this file"
 
 
+@pytest.mark.parametrize(
+    ("registry", "setup", "tag", "phase"),
+    [
+        (SEALED, SETUP_NEXT, True, "sealed-oobe"),
+        (SEALED_FOR_AUDIT, SETUP_NEXT, True, "sealed-audit"),
+        (COMPLETE, LOGON_NEXT, True, "booted-again"),
+        (COMPLETE, SETUP_NEXT, False, "contradictory"),
+        (COMPLETE, LOGON_NEXT, False, None),
+        (UNDEPLOYABLE, SETUP_NEXT, False, None),
+    ],
+)
+def test_a_log_that_cannot_be_read_leaves_the_phase_open_only_where_it_would_tell(registry, setup, tag, phase):
+    files = {**ini(registry), LOG: "", **({setupphase.TAG: ""} if tag else {})}
+    found = setupphase.find(guest(registry, setup, files=files, unreadable=[LOG]))
+    assert found.name == phase
+    assert any("setupact.log: cannot be read" in str(each.value) for each in found.witnesses)
+
+
 def test_what_only_is_shown_may_be_unreadable():
     assert setupphase.find(guest(files=ini(), unreadable=[rf"{SETUP}\Status\SysprepStatus"])).name == "sealed-oobe"
+
+
+def test_the_line_of_the_log_that_decided_is_a_witness():
+    lines = ("===          Beginning of a new sysprep run          ===", "FCreateTagFile:Successfully created tag file x")
+    log = "".join(f"2024-01-17 12:31:04, Info       [0x0f0080] SYSPRP {each}\r\n" for each in lines)
+    found = setupphase.find(guest(COMPLETE, LOGON_NEXT, files={**ini(COMPLETE), LOG: log}))
+    assert found.name == "booted-again"
+    assert (lines[1], f"{LOG}:2", ()) in found.witnesses
 
 
 def test_the_phase_in_words():
     assert words.phase(setupphase.find(guest(files=ini()))) == "sealed by Sysprep for OOBE"
     assert words.phase(setupphase.find(guest(COMPLETE, LOGON_NEXT, files=ini()))) == (
         f"contradictory: its witnesses cannot all be right (ImageState: IMAGE_STATE_COMPLETE; State.ini: {SEALED}; SetupType: 0; CmdLine: empty; "
-        "setup.exe, oobeldr.exe, Sysprep_succeeded.tag, OOBEInProgress, SystemSetupInProgress, UnattendPasses, GeneralizationState: absent)"
+        "setup.exe, oobeldr.exe, Sysprep_succeeded.tag, setupact.log, OOBEInProgress, SystemSetupInProgress, UnattendPasses, GeneralizationState: absent)"
     )

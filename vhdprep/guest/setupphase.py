@@ -3,6 +3,11 @@ r"""Where a Windows stands between Setup, Sysprep and use: what each place says,
 ``ImageState`` decides first, ``State.ini`` may contradict it, ``SYSTEM\Setup`` tells what the next start runs. In audit mode
 that is the same as in a sealed image, so only ``ImageState`` tells the two apart. ``GeneralizationState`` is shown and decides
 nothing: machines in use have the value that many scripts take for generalized.
+
+Sysprep's own log (``guest/sealing``) tells last, where the others leave a Windows that is in use or whose Setup is unfinished: its last
+run failed or was interrupted (Sysprep puts ``UNDEPLOYABLE`` there while it generalizes, and leaves it where it halts), or it succeeded, and
+then Windows was started since. A failure before a success is past: the log's last run counts, and Sysprep deletes the tag where it
+begins, so a tag that is there speaks of a later success than the log. A log that cannot be read leaves the phase open only there.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import Unreadable
+from vhdprep.guest import sealing
 from vhdprep.guest.formats import windowstext
 from vhdprep.guest.image import once
 from vhdprep.model import ABSENT, Observation, Phase, Value
@@ -32,6 +38,8 @@ _STATE_KEY = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State"
 _SETUP = r"HKLM\SYSTEM\Setup"
 _CHILDREN, _PASSES = rf"{_SETUP}\Status\ChildCompletion", rf"{_SETUP}\Status\UnattendPasses"
 _BEGUN = 1
+_BY_THE_LOG = ("in-use", "setup-unfinished")
+"""What is said only where Sysprep's log tells of no run."""
 _WINDEPLOY = re.compile(r'(?i)(^"?|\\)oobe\\windeploy\.exe"?\s*$')
 _MAX_FILE = 64 * 1024
 _MAX_PASSES, _MAX_PASS = 20, 100
@@ -51,6 +59,8 @@ class Evidence(NamedTuple):
     """How far Setup's programs came since the image was applied or sealed: 1 = begun, 3 = done."""
     tag: Value
     """Sysprep's mark of success; the first start leaves it behind."""
+    run: Value = ABSENT
+    """How Sysprep's last run went, by its log: ``succeeded | interrupted``, or why it failed."""
 
     @property
     def next_start(self) -> str:
@@ -72,8 +82,10 @@ def decide(seen: Evidence) -> str:
         return "sealed-oobe" if fits else "contradictory"
     if state == COMPLETE and seen.next_start == "setup":
         return "contradictory"
-    if seen.tag is not ABSENT:
+    if seen.tag is not ABSENT or seen.run == sealing.SUCCEEDED:
         return "booted-again"
+    if seen.run is not ABSENT:
+        return "sysprep-interrupted" if seen.run == sealing.INTERRUPTED else "sysprep-failed"
     unfinished = state == UNDEPLOYABLE or (state == RESEALED and seen.next_start != "logon")
     return "setup-unfinished" if unfinished else "in-use"
 
@@ -123,11 +135,20 @@ def _look(guest: Guest) -> tuple[Phase, tuple[str, ...]]:
         tag=see(TAG, lambda: "present" if guest.files.is_file(TAG) else ABSENT),
     )
     decisive = tuple(unread)
+    try:
+        run = sealing.last_run(guest)
+    except Unreadable as error:
+        unread.append(str(error))
+        run = Observation(ABSENT, sealing.FOLDER, (Observation(str(error), sealing.FOLDER),))
+    witnesses.extend(run.parts[:1] or (run,))
+    name = decide(seen._replace(run=run.value))
+    if not decisive and name in _BY_THE_LOG:
+        decisive = tuple(unread)
     for each in ("OOBEInProgress", "SystemSetupInProgress"):
         value(_SETUP, each)
     see(_PASSES, lambda: _passes(guest))
     value(rf"{_SETUP}\Status\SysprepStatus", "GeneralizationState")
-    return Phase(None if decisive else decide(seen), tuple(witnesses)), decisive
+    return Phase(None if decisive else name, tuple(witnesses)), decisive
 
 
 def _state_file(guest: Guest) -> Value:

@@ -53,6 +53,7 @@ PROBES: tuple[Probe, ...] = (
     windows.registry_values,
     windows.windows_service,
     windows.setup_phase,
+    windows.sealing_run,
     windows.windows_standing,
     windows.boot_element,
     windows.answer_file_sections,

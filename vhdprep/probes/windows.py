@@ -72,17 +72,34 @@ def windows_service(image: Image, *, name: str, field: Literal["start", "image"]
     return Observation(value, f"{key}\\{value_name}")
 
 
-@probe(returns="`sealed-oobe | sealed-audit | audit | in-use | booted-again | setup-unfinished | contradictory`")
+@probe(
+    returns="`sealed-oobe | sealed-audit | audit | in-use | booted-again | sysprep-failed | sysprep-interrupted | setup-unfinished | contradictory`"
+)
 def setup_phase(image: Image) -> Observation:
     """Where a Windows stands between Setup, Sysprep and use.
 
     By `ImageState` in the registry and in State.ini, by what the next start runs, by how far Setup came and by Sysprep's mark
-    of success together; `GeneralizationState` decides nothing.
+    of success together, and by Sysprep's log where these leave it in use; `GeneralizationState` decides nothing.
     """
     from vhdprep.guest import setupphase
 
     found = setupphase.need(image.need_guest())
     return Observation(found.name or ABSENT, "Windows Setup", tuple(each for each in found.witnesses if each.value is not ABSENT))
+
+
+@probe(
+    returns="`succeeded | interrupted`, or what it failed for: `package | bitlocker | reserved-storage | rearm-limit | upgraded | "
+    "earlier-failure | command-line | provider`; absent when no run is logged"
+)
+def sealing_run(image: Image) -> Observation:
+    """How the last run that was to seal a Windows went, with the lines of Sysprep's log that say so.
+
+    Errors in a run that succeeded count for nothing: good images have them too. `package`: a Store app that only some user has;
+    `earlier-failure`: Sysprep refuses because a run before failed; `provider`: another part of Windows, or a program's, failed.
+    """
+    from vhdprep.guest import sealing
+
+    return sealing.last_run(image.need_guest())
 
 
 @probe(returns="for `product`: `client | server | domain-controller`; for `domain`: its name, or `a domain`; absent = in no domain")

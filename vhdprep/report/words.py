@@ -85,6 +85,8 @@ PHASES = {
     "audit": "in audit mode",
     "in-use": "in use; nothing shows that it was ever sealed",
     "booted-again": "was sealed once and has been started since",
+    "sysprep-failed": "not sealed; the last run of Sysprep failed",
+    "sysprep-interrupted": "not sealed; the last run of Sysprep was interrupted",
     "setup-unfinished": "its Setup has not finished",
     "contradictory": "contradictory: its witnesses cannot all be right",
     None: "not known whether it is sealed",

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from vhdprep.guest.formats.textlines import lines
 
+_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 _PROBED = 256
 """Bytes in which a zero shows UTF-16 that has no mark."""
 
 
 def decode(data: bytes) -> str:
     """The text, foreign bytes replaced."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
-    return data.decode("utf-16-le" if b"\0" in data[:_PROBED] else "utf-8-sig", "replace")
+    return data.decode(encoding(data), "replace").removeprefix("\ufeff")
+
+
+def encoding(head: bytes) -> str:
+    """Which encoding a text has that begins so."""
+    if head[:2] in _MARKS:
+        return _MARKS[head[:2]]
+    zero = head[:_PROBED].find(b"\0")
+    return "utf-8" if zero < 0 else "utf-16-le" if zero % 2 else "utf-16-be"
 
 
 def ini_value(text: str, section: str, key: str) -> str | None:
