@@ -7,19 +7,36 @@ import re
 import pytest
 
 from tests.unit.memory import image
-from vhdprep.guest import tables
+from vhdprep.guest import programs, tables
 from vhdprep.guest.release import FAMILIES
 from vhdprep.model import ABSENT
 from vhdprep.probes.guest import release_table
+from vhdprep.probes.programs import outdated_files
 from vhdprep.ruleset.load import load_rules, rule_files
+from vhdprep.ruleset.parse import Parser
 
-NAMES = tables.names()
+NAMES = [name for name in tables.names() if "releases" in tables.read(name)]
 DATE = re.compile(r"20\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])")
 VERSION = re.compile(r"\d+(\.\d+)*")
 
 
-def test_the_probe_offers_exactly_the_tables_that_are_there():
-    assert sorted(release_table.parameters["table"].choices) == NAMES
+def test_the_probe_offers_exactly_the_tables_of_releases_that_are_there():
+    assert sorted(release_table.parameters["table"].choices) == NAMES == sorted({*tables.names()} - {programs.MINIMUM})
+
+
+def test_the_table_of_files_is_dated_sourced_and_asked_for_name_by_name():
+    table = tables.read(programs.MINIMUM)
+    assert set(table) == {"as_of", "sources", "files"}
+    assert DATE.fullmatch(table["as_of"])
+    assert all(source.startswith("https://") for source in table["sources"])
+    for lines in table["files"].values():
+        versions = [each for line in lines.values() for each in ([line] if isinstance(line, str) else line)]
+        assert all(re.fullmatch(r"\d+(\.\d+){3}", each) for each in versions)
+        assert all(len(line) == 2 for line in lines.values() if isinstance(line, list))
+    asked = [
+        name for rule in load_rules() for leaf in Parser.leaves(rule.check) for name in leaf.params.get("names", ()) if leaf.probe is outdated_files
+    ]
+    assert sorted(asked) == sorted({name for lines in table["files"].values() for name in lines})
 
 
 @pytest.mark.parametrize("name", NAMES)

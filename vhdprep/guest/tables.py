@@ -1,10 +1,13 @@
-"""Dated tables about releases, ``rules/data/NAME.yaml``: when their support ends, and on which of Azure's lists they are."""
+"""Dated tables about releases, ``rules/data/NAME.yaml``: when their support ends, on which of Azure's lists they are, which files they need."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 DATA = "data"
 """The folder of the built-in rules that holds tables, no rules."""
@@ -24,11 +27,20 @@ def names() -> list[str]:
 
 @cache
 def read(name: str) -> dict[str, Any]:
-    """The table: ``as_of``, ``sources`` and ``releases`` by distribution; a list of versions, or version → date or ``open``."""
+    """The table: ``as_of``, ``sources`` and ``releases`` by distribution; a list of versions, or version → date or ``open``.
+
+    Where it is about files of Windows, ``files`` by release instead; name → the oldest version, or one for each branch.
+    """
     from vhdprep.guest.formats import yamltext  # late: most of its time is the import of yaml
 
     table: dict[str, Any] = yamltext.load((builtin_rules_dir() / DATA / f"{name}.yaml").read_text(encoding="utf-8"))
     return table
+
+
+def nearest(lines: Container[str], version: str) -> str | None:
+    """The line of a release: its own, else that of what it belongs to."""
+    parts = version.split(".")
+    return next((each for end in range(len(parts), 0, -1) if (each := ".".join(parts[:end])) in lines), None)
 
 
 def look_up(name: str, distro: str, version: str) -> str | None:
@@ -38,8 +50,7 @@ def look_up(name: str, distro: str, version: str) -> str | None:
     """
     table = read(name)
     lines = table["releases"].get(distro, ())
-    parts = version.split(".")
-    match = next((each for end in range(len(parts), 0, -1) if (each := ".".join(parts[:end])) in lines), None)
+    match = nearest(lines, version)
     if match is None:
         return None
     if isinstance(lines, list):

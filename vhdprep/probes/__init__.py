@@ -5,7 +5,7 @@ A probe is a verb of looking that could serve three rules; no product is in its 
 
 from __future__ import annotations
 
-from vhdprep.probes import boot, config, container, disk, efi, files, guest, mounts, network, system, windows
+from vhdprep.probes import boot, config, container, disk, efi, files, guest, mounts, network, programs, system, windows
 from vhdprep.probes.registry import ParameterInfo, Probe
 
 __all__ = ["PROBES", "ParameterInfo", "Probe"]
@@ -52,9 +52,13 @@ PROBES: tuple[Probe, ...] = (
     windows.registry_subkeys,
     windows.registry_values,
     windows.windows_service,
+    windows.windows_services,
     windows.setup_phase,
     windows.sealing_run,
     windows.windows_standing,
     windows.boot_element,
     windows.answer_file_sections,
+    windows.answer_file_secrets,
+    programs.file_version,
+    programs.outdated_files,
 )

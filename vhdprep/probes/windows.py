@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from typing import TYPE_CHECKING, Literal
 
@@ -50,26 +51,51 @@ def registry_subkeys(image: Image, *, key: str, matching: str = "") -> Observati
 
 
 @probe(returns="a list of values")
-def registry_values(image: Image, *, key: str, matching: str = "") -> Observation:
-    """The values of a registry key. matching: a regular expression for `NAME=DATA`."""
+def registry_values(image: Image, *, key: str, matching: str = "", secret: bool = False) -> Observation:
+    """The values of a registry key. matching: a regular expression for `NAME=DATA`. secret: show names only."""
     found = _key(image, key)
     parts = []
     for name, value in found.values() if found else ():
         shown = ", ".join(value) if isinstance(value, tuple) else str(value)
         if re.search(matching, f"{name}={shown}"):
-            parts.append(Observation(shown[:_MAX_SHOWN], f"{key}\\{name or DEFAULT}"))
+            parts.append(Observation("(not shown)" if secret else shown[:_MAX_SHOWN], f"{key}\\{name or DEFAULT}"))
     return Observation.listing(key, tuple(parts[:MAX_PARTS]))
 
 
-@probe(returns="for `start`: `boot | system | automatic | manual | disabled`; for `image`: the program; absent when there is no such service")
-def windows_service(image: Image, *, name: str, field: Literal["start", "image"] = "start") -> Observation:
+@probe(
+    returns="for `start`: `boot | system | automatic | manual | disabled`; for `image`: the command; for `program`: the path of its file, "
+    "or `no file at` it; absent when there is no such service"
+)
+def windows_service(image: Image, *, name: str, field: Literal["start", "image", "program"] = "start") -> Observation:
     """How a Windows service or driver starts, and what it runs."""
+    guest = image.need_guest()
     key = f"{_SERVICES}\\{name}"
     value_name = "Start" if field == "start" else "ImagePath"
-    value = image.need_guest().need_registry().value(key, value_name)
+    value = guest.need_registry().value(key, value_name)
     if field == "start" and type(value) is int:
         value = _STARTS.get(value, str(value))
+    if field == "program" and isinstance(value, str):
+        from vhdprep.guest import programs
+
+        path = programs.started(value)
+        value = path if guest.files.is_file(path) else f"no file at {path}"
     return Observation(value, f"{key}\\{value_name}")
+
+
+@probe(returns="a list of places, one for each service")
+def windows_services(
+    image: Image, *, names: tuple[str, ...], starting: tuple[Literal["boot", "system", "automatic", "manual", "disabled"], ...]
+) -> Observation:
+    """Services and drivers of these names that start in one of these ways. names: without case; `*` stands for any text."""
+    found = _key(image, _SERVICES)
+    wanted = re.compile("|".join(fnmatch.translate(name) for name in names), re.IGNORECASE)
+    parts = []
+    for service in found.subkeys() if found else ():
+        start = service.value("Start") if wanted.match(service.name) else ABSENT
+        words = _STARTS.get(start) if type(start) is int else None
+        if words in starting:
+            parts.append(Observation(f"{service.name} ({words})", f"{_SERVICES}\\{service.name}"))
+    return Observation.listing(_SERVICES, tuple(parts[:MAX_PARTS]))
 
 
 @probe(
@@ -151,6 +177,22 @@ def answer_file_sections(
             if section.configuration_pass in passes and not (state == "unprocessed" and section.is_processed):
                 words = "processed" if section.is_processed else "not processed"
                 parts.append(Observation(f"{section.configuration_pass}, {words}", f"{path}:{section.line}"))
+    return Observation.listing(", ".join(patterns), tuple(parts[:MAX_PARTS]))
+
+
+@probe(returns="a list of places, one for each secret")
+def answer_file_secrets(image: Image, *, patterns: tuple[str, ...]) -> Observation:
+    """Passwords in answer files (unattend.xml), whether Windows Setup has used them or not; what it blanked does not count.
+
+    patterns: the files. The passwords are never shown.
+    """
+    from vhdprep.guest.formats import unattend
+
+    files = image.need_guest().files
+    parts = []
+    for path in dict.fromkeys(path for pattern in patterns for path in files.glob(pattern) if files.is_file(path)):
+        for secret in unattend.secrets(files.read(path, unattend.MAX_SIZE), path):
+            parts.append(Observation(f"{secret.element} (not shown)", f"{path}:{secret.line}"))
     return Observation.listing(", ".join(patterns), tuple(parts[:MAX_PARTS]))
 
 

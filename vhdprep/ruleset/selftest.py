@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vhdprep.disk.memory import MemoryDisk, MemoryFiles
 from vhdprep.errors import Unreadable
-from vhdprep.guest import packages
+from vhdprep.guest import packages, programs
 from vhdprep.guest.files import GuestFiles
 from vhdprep.guest.formats import fstab
 from vhdprep.guest.image import Guest, Image, ImageDisk, remembered_as
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vhdprep.disk.backend import Disk
     from vhdprep.ruleset.rule import Rule
 
-_GIVEN = {"facts", "files", "packages", "registry", "esp", "vhd", "disk", "unreadable", "target", "guest"}
+_GIVEN = {"facts", "files", "packages", "versions", "registry", "esp", "vhd", "disk", "unreadable", "target", "guest"}
 _SIZE = 30 * 1024**3
 _ROOT = Volume(
     id="p1",
@@ -158,7 +158,7 @@ def _disk(given: Mapping[str, Any], unreadable: tuple[str, ...]) -> MemoryDisk:
     }
     facts |= stated.get("fields", {})
     hidden = [path for path in unreadable if path.startswith("/")]
-    tree = MemoryFiles(given.get("files", {}), hidden, case_sensitive=not _is_windows(given))
+    tree = MemoryFiles({**dict.fromkeys(given.get("versions", ()), ""), **given.get("files", {})}, hidden, case_sensitive=not _is_windows(given))
     table = stated.get("table", "gpt")
     return MemoryDisk(stated.get("size", _SIZE), table, volumes, {"p1": tree}, facts, _defects(stated.get("defects", {})))
 
@@ -182,6 +182,7 @@ def _guest(given: Mapping[str, Any], disk: MemoryDisk, unreadable: tuple[str, ..
         entries = ()
     registry = memory_registry(given.get("registry", {}), unreadable) if _is_windows(given) else None
     memo = {remembered_as(packages.installed): given["packages"]} if "packages" in given else {}
+    memo[remembered_as(programs.versions)] = {tree.key(path): version for path, version in given.get("versions", {}).items()}
     return Guest(facts, tree, "p1", mounts, entries, tuple(disk.volumes), esp, memo, registry, open_volume=disk.files)
 
 
