@@ -1,4 +1,4 @@
-"""Dated tables about releases, ``rules/data/NAME.yaml``: when their support ends, and on which of Azure's lists they are."""
+"""Dated tables, ``rules/data/NAME.yaml``: when the support of releases ends, on which of Azure's lists they are, and others' own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def names() -> list[str]:
 
 @cache
 def read(name: str) -> dict[str, Any]:
-    """The table: ``as_of``, ``sources`` and ``releases`` by distribution; a list of versions, or version → date or ``open``."""
+    """The table: ``as_of``, ``sources`` and, about releases, ``releases`` by distribution; a list of versions, or version → date or ``open``."""
     from vhdprep.guest.formats import yamltext  # late: most of its time is the import of yaml
 
     table: dict[str, Any] = yamltext.load((builtin_rules_dir() / DATA / f"{name}.yaml").read_text(encoding="utf-8"))

@@ -54,6 +54,7 @@ PROBES: tuple[Probe, ...] = (
     windows.windows_service,
     windows.setup_phase,
     windows.windows_standing,
+    windows.server_roles,
     windows.boot_element,
     windows.answer_file_sections,
 )
