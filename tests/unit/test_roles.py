@@ -21,7 +21,6 @@ LISTED = {CACHE + r"\FileAndStorage-Services": {"InstallState": 1}}
 FILES = rule_files()
 RULES = {rule.id: rule for rule in load_rules() if any(leaf.probe is server_roles for leaf in Parser.leaves(rule.when or rule.check))}
 
-
 EXAMPLES = {name: read_examples(FILES[name])["examples"] for name in RULES}
 
 
@@ -178,12 +177,25 @@ def test_what_cannot_be_told_is_undecided(registry, given, reason):
         server_roles(server(registry, **given), having="unsupported")
 
 
+def test_with_a_list_a_role_that_it_does_not_name_is_not_there():
+    assert server_roles(server({**LISTED, **service("W3SVC")}), having="unsupported").value == ()
+
+
+def test_where_nothing_was_found_the_evidence_names_the_table_and_the_column():
+    seen = {version: server_roles(server(LISTED, version), having="unsupported").where for version in (R2, LATEST)}
+    assert seen == {
+        R2: "rules/data/server-roles.yaml as of 2017-05-02, column of Windows Server 2008 R2",
+        LATEST: "rules/data/server-roles.yaml as of 2017-05-02, column of Windows Server 2012, the newest documented",
+    }
+
+
 def test_a_role_that_is_found_decides_though_another_could_not_be_looked_for():
     assert server_roles(server({**listed("Fax", 9), **listed("DHCP")}), having="unsupported").value == ("DHCP Server",)
 
 
 def test_a_client_has_no_server_roles():
-    assert server_roles(server(service("Fax"), product="WinNT"), having="unsupported").value == ()
+    seen = server_roles(server(service("Fax"), product="WinNT"), having="unsupported")
+    assert (seen.value, seen.where) == ((), rf"{PRODUCT}\ProductType")
 
 
 def test_more_services_than_a_windows_has_are_not_gone_through(monkeypatch):

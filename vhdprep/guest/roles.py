@@ -61,12 +61,17 @@ def cell(role: Mapping[str, Any], version: str) -> Cell | None:
     """What the table says of a role; None = the role is not in it."""
     if "cells" not in role:
         return None
+    column, distance = _column(version)
+    return Cell(role["cells"][column], column, distance)
+
+
+def _column(version: str) -> tuple[str, str]:
+    """The column for a version, and in words why it is not its own."""
     columns = {name: _numbers(number) for name, number in tables.read(TABLE)["columns"].items()}
     have = _numbers(version)[:2]
     reached = [name for name, number in columns.items() if number <= have]
     nearest = reached[-1] if reached else next(iter(columns))
-    distance = "" if columns[nearest] == have else f", the {'newest' if reached else 'oldest'} documented"
-    return Cell(role["cells"][nearest], nearest, distance)
+    return nearest, "" if columns[nearest] == have else f", the {'newest' if reached else 'oldest'} documented"
 
 
 def find(guest: Guest, wanted: Wanted, only: tuple[str, ...] = (), besides: tuple[str, ...] = ()) -> Observation:
@@ -75,8 +80,9 @@ def find(guest: Guest, wanted: Wanted, only: tuple[str, ...] = (), besides: tupl
     Raises:
         Unreadable: none was found, and one of them could not be looked for.
     """
-    if standing.product(guest).value == "client":
-        return Observation((), CACHE)
+    product = standing.product(guest)
+    if product.value == "client":
+        return Observation((), product.where)
     version = guest.facts.version
     if version is None:
         raise Unreadable(f"which release of {guest.facts.product} this is could not be told")
@@ -98,7 +104,9 @@ def find(guest: Guest, wanted: Wanted, only: tuple[str, ...] = (), besides: tupl
             found[role["name"]] = Observation(f"{role['name']}: {words}", place)
     if not found and unread is not None:
         raise unread
-    return Observation(tuple(found), CACHE, tuple(found.values()))
+    source = f"rules/data/{TABLE}.yaml as of {tables.read(TABLE)['as_of']}"
+    column = "" if wanted == "not-sold" else ", column of Windows Server " + "".join(_column(version))
+    return Observation(tuple(found), source + column, tuple(found.values()))
 
 
 def _is_wanted(wanted: Wanted, role: Mapping[str, Any], said: Cell | None) -> bool:
@@ -124,7 +132,7 @@ def _place(guest: Guest, role: Mapping[str, Any]) -> str | None:
     except Unreadable as error:
         place, unread = None, error
     place = place or next(filter(None, (_service(guest, pattern) for pattern in role.get("services", ()))), None)
-    if place or (is_listed and unread is None):
+    if place or is_listed:
         return place
     for path in role.get("files", ()):
         if guest.files.stat(path) is not None:
