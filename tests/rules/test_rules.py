@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from fixtures import build, coverage, phases
+from fixtures import build, coverage, phases, serverroles
 from fixtures.docs import compiled_rules, conformance_table, limits
 from vhdprep import remedy as remedies
 from vhdprep.guest.formats import yamltext
@@ -95,6 +95,7 @@ def test_generated_files_are_in_step():
     assert (builtin_rules_dir() / compiled.NAME).read_text(encoding="utf-8") == compiled_rules()
     assert (builtin_rules_dir() / "CONFORMANCE.md").read_text(encoding="utf-8") == conformance_table()
     assert (builtin_rules_dir() / "WINDOWS.md").read_text(encoding="utf-8") == phases.page()
+    assert (builtin_rules_dir() / "SERVER-ROLES.md").read_text(encoding="utf-8") == serverroles.page(RULES)
     assert (Path("vhdprep") / "LIMITS.md").read_text(encoding="utf-8") == limits()
     manual = (builtin_rules_dir() / "README.md").read_text(encoding="utf-8")
     assert schema.vocabulary() in manual

@@ -17,6 +17,8 @@ from vhdprep.ruleset.parse import Parser
 
 NAMES = [name for name in tables.names() if "releases" in tables.read(name)]
 DATE = re.compile(r"20\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])")
+WINDOWS = {"windows-server", "windows-enterprise", "windows-client", "windows-ltsc"}
+"""Microsoft's lists, among which the edition decides."""
 VERSION = re.compile(r"\d+(\.\d+)*")
 
 
@@ -45,7 +47,7 @@ def test_a_table_is_dated_sourced_and_in_words_that_guests_use(name):
     assert DATE.fullmatch(table["as_of"])
     assert all(source.startswith("https://") for source in table["sources"])
     assert set(table) == {"as_of", "sources", "releases"}
-    assert set(table["releases"]) <= set(FAMILIES)
+    assert set(table["releases"]) <= {*FAMILIES, *WINDOWS}
     for lines in table["releases"].values():
         assert all(VERSION.fullmatch(version) for version in lines)
         assert isinstance(lines, list) or all(end == "open" or DATE.fullmatch(end) for end in lines.values())
@@ -82,7 +84,7 @@ def test_the_evidence_names_the_table_and_its_day():
 
 
 def test_tables_are_no_rules_but_a_users_folder_of_that_name_is(tmp_path):
-    assert not {"end-of-support", *NAMES} & {*rule_files(), *(rule.id for rule in load_rules())}
+    assert not {"end-of-support", *tables.names()} & {*rule_files(), *(rule.id for rule in load_rules())}
     own = tmp_path / "data"
     own.mkdir()
     text = rule_files()["linux-distribution-known"].read_text(encoding="utf-8")

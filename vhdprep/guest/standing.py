@@ -1,4 +1,4 @@
-"""What a Windows is to others: client, server or domain controller, and the domain that it belongs to."""
+"""What a Windows is to others: client, server or domain controller, the domain that it belongs to, whose end of support it has."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ DATABASE = "/Windows/NTDS/ntds.dit"
 _OPTIONS = r"HKLM\SYSTEM\CurrentControlSet\Control\ProductOptions"
 _DIRECTORY_SERVICE = r"HKLM\SYSTEM\CurrentControlSet\Services\NTDS"
 _PRODUCTS = {"winnt": "client", "servernt": "server", "lanmannt": "domain-controller"}
+_VERSION = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion"
+_LIFECYCLES = {"ltsc": "(IoT)?EnterpriseS", "enterprise": "(Enterprise|IoTEnterprise|Education|ServerRdsh)"}
+"""By the edition; ServerRdsh is the Enterprise for several sessions, which calls itself a server."""
 _ACCOUNT = r"HKLM\SECURITY\Policy\PolMachineAccountS"
 _POLICIES = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Group Policy\State"
 _NETWORK = r"HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters"
@@ -41,6 +44,20 @@ def product(guest: Guest) -> Observation:
     if found == "server" and registry.key(_DIRECTORY_SERVICE) is not None and guest.files.is_file(DATABASE):
         return Observation("domain-controller", DATABASE)
     return Observation(found, where)
+
+
+def lifecycle(guest: Guest) -> str:
+    """Which of Microsoft's lists says when its support ends: clients by their edition.
+
+    Raises:
+        Unreadable: that cannot be told.
+    """
+    edition = guest.need_registry().value(_VERSION, "EditionID")
+    stated = edition if isinstance(edition, str) else ""
+    for kind, pattern in _LIFECYCLES.items():
+        if re.match(pattern, stated, re.IGNORECASE):
+            return f"windows-{kind}"
+    return "windows-client" if product(guest).value == "client" else "windows-server"
 
 
 def domain(guest: Guest) -> Observation:

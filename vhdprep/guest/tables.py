@@ -1,4 +1,4 @@
-"""Dated tables about releases, ``rules/data/NAME.yaml``: when their support ends, on which of Azure's lists they are, which files they need."""
+"""Dated tables, ``rules/data/NAME.yaml``: when the support of releases ends, on which of Azure's lists they are, and others' own."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def names() -> list[str]:
 
 @cache
 def read(name: str) -> dict[str, Any]:
-    """The table: ``as_of``, ``sources`` and ``releases`` by distribution; a list of versions, or version → date or ``open``.
+    """The table: ``as_of``, ``sources`` and, about releases, ``releases`` by distribution; a list of versions, or version → date or ``open``.
 
-    Where it is about files of Windows, ``files`` by release instead; name → the oldest version, or one for each branch.
+    Where it is about files of Windows, ``files`` by release; name → the oldest version, or one for each branch.
     """
     from vhdprep.guest.formats import yamltext  # late: most of its time is the import of yaml
 

@@ -56,6 +56,7 @@ PROBES: tuple[Probe, ...] = (
     windows.setup_phase,
     windows.sealing_run,
     windows.windows_standing,
+    windows.server_roles,
     windows.boot_element,
     windows.answer_file_sections,
     windows.answer_file_secrets,

@@ -8,7 +8,7 @@ from vhdprep.errors import Unreadable
 from vhdprep.guest import accounts as reading
 from vhdprep.guest import tables
 from vhdprep.guest.formats.passwd import Account
-from vhdprep.guest.image import Image
+from vhdprep.guest.image import Guest, Image
 from vhdprep.model import ABSENT, Observation
 from vhdprep.probes.registry import probe
 
@@ -35,8 +35,9 @@ def release_table(image: Image, *, table: Literal["end-of-support", "remote-nvme
 
     table: the maker's `end-of-support`, by the table's own date, not today's; Azure's lists for `remote-nvme` and `trusted-launch`.
     """
-    facts = image.need_guest().facts
-    found = tables.look_up(table, facts.distro, facts.version) if facts.version else None
+    guest = image.need_guest()
+    facts = guest.facts
+    found = tables.look_up(table, _line(guest), facts.version) if facts.version else None
     return Observation(ABSENT if found is None else found, f"rules/data/{table}.yaml as of {tables.read(table)['as_of']}")
 
 
@@ -77,6 +78,15 @@ def sudo_grants(image: Image, *, having: Literal["unknown-account", "everyone", 
     ignored = {path for pattern in ignore for path in guest.files.glob(pattern)}
     parts = (Observation(place.text[:200], f"{place.path}:{place.number}") for place in look(guest) if place.path not in ignored)
     return Observation.listing("sudoers", tuple(parts))
+
+
+def _line(guest: Guest) -> str:
+    """Under which name a table has this system."""
+    if guest.facts.os != "windows":
+        return guest.facts.distro
+    from vhdprep.guest import standing  # late: of no use to a Linux guest
+
+    return standing.lifecycle(guest)
 
 
 def _words(account: Account) -> str:

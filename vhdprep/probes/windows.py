@@ -140,6 +140,26 @@ def windows_standing(image: Image, *, field: Literal["product", "domain"]) -> Ob
     return {"product": standing.product, "domain": standing.domain}[field](image.need_guest())
 
 
+@probe(returns="a list of names; empty on a client")
+def server_roles(
+    image: Image,
+    *,
+    having: Literal["unsupported", "unsupported-formerly", "conditional", "not-sold"],
+    roles: tuple[str, ...] = (),
+    besides: tuple[str, ...] = (),
+) -> Observation:
+    """Installed roles and features of a Windows Server, by the dated table rules/data/server-roles.yaml.
+
+    having: what the table says of generalizing this version with them, else the nearest version it has: `unsupported` (No),
+    `unsupported-formerly` (No, but the role was rebuilt since), `conditional` (Yes, but …); or `not-sold` = no offer in the
+    marketplace may depend on it. roles, besides: only these, but not these, by the table's keys. Server Manager's list decides
+    first, then services that only the role installs, then its files.
+    """
+    from vhdprep.guest import roles as reading
+
+    return reading.find(image.need_guest(), having, roles, besides)
+
+
 @probe(returns="text, number, yes/no or list; of a device `boot | locate | partition`, or `elsewhere` = not on this disk; absent when not set")
 def boot_element(image: Image, *, object: Literal["boot-manager", "default-loader", "ems-settings"], element: str) -> Observation:
     """One element of the Windows boot configuration (BCD), also where the object inherits it.
