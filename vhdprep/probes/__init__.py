@@ -5,7 +5,7 @@ A probe is a verb of looking that could serve three rules; no product is in its 
 
 from __future__ import annotations
 
-from vhdprep.probes import boot, config, container, disk, efi, files, guest, mounts, network, system, windows
+from vhdprep.probes import boot, config, container, disk, efi, files, guest, mounts, network, system, windows, windowsaccess
 from vhdprep.probes.registry import ParameterInfo, Probe
 
 __all__ = ["PROBES", "ParameterInfo", "Probe"]
@@ -56,4 +56,9 @@ PROBES: tuple[Probe, ...] = (
     windows.windows_standing,
     windows.boot_element,
     windows.answer_file_sections,
+    windowsaccess.firewall_traffic,
+    windowsaccess.web_proxy,
+    windowsaccess.network_adapters,
+    windowsaccess.logon_rights,
+    windowsaccess.local_accounts,
 )
