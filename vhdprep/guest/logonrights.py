@@ -22,6 +22,8 @@ RIGHTS = {
 NAMES = {
     "S-1-1-0": "Everyone",
     "S-1-5-11": "Authenticated Users",
+    "S-1-5-113": "Local account",
+    "S-1-5-114": "Local account and member of Administrators",
     "S-1-5-32-544": "Administrators",
     "S-1-5-32-545": "Users",
     "S-1-5-32-555": "Remote Desktop Users",
