@@ -113,6 +113,7 @@ def test_addresses_are_single_ones_networks_and_ranges(written, address, holds):
         (OPEN + "Profile=Private|", "closed"),
         (OPEN + "Profile=Private|Profile=Public|", "admitted"),
         (OPEN + "RA4=LocalSubnet|", "restricted"),
+        (OPEN + "RPort=50000|", "restricted"),
         (OPEN + "RMauth=O:LSD:(A;;CC;;;S-1-5-84)|", "restricted"),
         (OPEN + "SomethingNew=1|", "restricted"),
         (OPEN + "IFType=Lan|", "admitted"),
@@ -176,6 +177,7 @@ def test_of_icmp_the_type_counts():
     assert verdict("v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=1|ICMP4=8:*|", traffic=echo) == "admitted"
     assert verdict("v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=1|ICMP4=3:4|ICMP4=8:0|", traffic=echo) == "admitted"
     assert verdict("v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=1|ICMP4=18:*|", traffic=echo) == "closed"
+    assert verdict("v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=1|ICMP4=8:1|", traffic=echo) == "closed"
     assert verdict("v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=58|ICMP6=8:*|", traffic=echo) == "closed"
 
 
