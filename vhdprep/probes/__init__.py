@@ -5,7 +5,7 @@ A probe is a verb of looking that could serve three rules; no product is in its 
 
 from __future__ import annotations
 
-from vhdprep.probes import boot, config, container, disk, efi, files, guest, mounts, network, programs, system, windows
+from vhdprep.probes import boot, config, container, disk, efi, files, guest, mounts, network, programs, system, windows, windowsaccess
 from vhdprep.probes.registry import ParameterInfo, Probe
 
 __all__ = ["PROBES", "ParameterInfo", "Probe"]
@@ -62,4 +62,9 @@ PROBES: tuple[Probe, ...] = (
     windows.answer_file_secrets,
     programs.file_version,
     programs.outdated_files,
+    windowsaccess.firewall_traffic,
+    windowsaccess.web_proxy,
+    windowsaccess.network_adapters,
+    windowsaccess.logon_rights,
+    windowsaccess.local_accounts,
 )

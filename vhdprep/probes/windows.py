@@ -13,6 +13,8 @@ from vhdprep.model import ABSENT, Observation, Value
 from vhdprep.probes.registry import probe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vhdprep.guest.formats.bcd import Device
     from vhdprep.guest.registry import Key
 
@@ -52,13 +54,16 @@ def registry_subkeys(image: Image, *, key: str, matching: str = "") -> Observati
 
 @probe(returns="a list of values")
 def registry_values(image: Image, *, key: str, matching: str = "", secret: bool = False) -> Observation:
-    """The values of a registry key. matching: a regular expression for `NAME=DATA`. secret: show names only."""
-    found = _key(image, key)
+    r"""The values of a registry key.
+
+    key: one that ends in `\*` = every key directly below. matching: a regular expression for `NAME=DATA`. secret: show names only.
+    """
     parts = []
-    for name, value in found.values() if found else ():
-        shown = ", ".join(value) if isinstance(value, tuple) else str(value)
-        if re.search(matching, f"{name}={shown}"):
-            parts.append(Observation("(not shown)" if secret else shown[:_MAX_SHOWN], f"{key}\\{name or DEFAULT}"))
+    for path, found in _keys(image, key):
+        for name, value in found.values():
+            shown = ", ".join(value) if isinstance(value, tuple) else str(value)
+            if re.search(matching, f"{name}={shown}"):
+                parts.append(Observation("(not shown)" if secret else shown[:_MAX_SHOWN], f"{path}\\{name or DEFAULT}"))
     return Observation.listing(key, tuple(parts[:MAX_PARTS]))
 
 
@@ -160,7 +165,10 @@ def server_roles(
     return reading.find(image.need_guest(), having, roles, besides)
 
 
-@probe(returns="text, number, yes/no or list; of a device `boot | locate | partition`, or `elsewhere` = not on this disk; absent when not set")
+@probe(
+    returns="text, number, yes/no or list; of a device `boot | locate`, `windows` = the partition of the Windows that is judged, another "
+    "`partition` of this disk, or `elsewhere`; absent when not set"
+)
 def boot_element(image: Image, *, object: Literal["boot-manager", "default-loader", "ems-settings"], element: str) -> Observation:
     """One element of the Windows boot configuration (BCD), also where the object inherits it.
 
@@ -220,6 +228,18 @@ def _key(image: Image, key: str) -> Key | None:
     return image.need_guest().need_registry().key(key)
 
 
+def _keys(image: Image, path: str) -> Iterator[tuple[str, Key]]:
+    above, _, last = path.rpartition("\\")
+    found = _key(image, above if last == "*" else path)
+    if found is None:
+        return
+    if last != "*":
+        yield path, found
+        return
+    for each in found.subkeys():
+        yield f"{above}\\{each.name}", each
+
+
 def _place(image: Image, device: Device) -> Value:
     """Whether the partition that an entry names is on this disk; Windows looks for the disk first, by its GUID or signature."""
     if device.kind == "other":
@@ -233,7 +253,7 @@ def _place(image: Image, device: Device) -> Value:
         is_gpt = device.partition is not None and identity == device.partition and is_this_disk
         is_mbr = device.offset is not None and volume.offset == device.offset and identity.partition("-")[0] == (device.disk or "")[2:]
         if is_gpt or is_mbr:
-            return "partition"
+            return "windows" if volume.id == image.need_guest().root else "partition"
     return "elsewhere"
 
 
