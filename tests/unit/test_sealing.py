@@ -122,6 +122,18 @@ def test_the_first_error_that_names_a_cause_is_why_it_failed(error, cause):
     assert stopped(error) == cause
 
 
+def test_runs_follow_one_another_without_the_log_being_closed_and_the_action_that_failed_is_quoted():
+    action = "SysprepSession::ExecuteInternal: Error in executing action for Windows-SenseClient-Service; dwRet = 0x5"
+    assert run(*SUCCEEDED, *WORK, f"!{action}", *HALTED) == ("provider", f"{ACT}:18", (Observation(action, f"{ACT}:18"),))
+    assert run(*WORK, f"!{action}", *HALTED, *WORK).value == "interrupted"
+
+
+def test_a_run_that_was_begun_in_its_window_counts_from_its_work_on():
+    shown = (*BEGIN, "WinMain:Displaying dialog box for user to choose sysprep mode...")
+    assert run(*shown).value is ABSENT
+    assert run(*shown, "WinMain:Pre-validing 'cleanup' internal providers.").value == "interrupted"
+
+
 def test_where_nothing_names_a_cause_the_line_on_which_it_halted_is_quoted():
     assert run(*WORK, *HALTED) == ("provider", f"{ACT}:7", (Observation(HALTED[0][1:], f"{ACT}:7"),))
 

@@ -54,6 +54,7 @@ PROBES: tuple[Probe, ...] = (
     windows.windows_service,
     windows.setup_phase,
     windows.sealing_run,
+    windows.store_apps,
     windows.windows_standing,
     windows.boot_element,
     windows.answer_file_sections,
