@@ -28,8 +28,9 @@ MAX_READ = 4 * 1024 * 1024
 """Bytes of a log that are read, from its end."""
 MAX_LOGS = 8
 """Logs that are read."""
-MAX_QUOTED, _MAX_TEXT = 10, 300
+MAX_QUOTED = 10
 """Lines that are quoted of one run."""
+_MAX_TEXT = 300
 _ACTIONS, _ERRORS, _COMPONENT = "setupact", "setuperr", "SYSPRP"
 _UNDATED = "~"
 """Later than every time."""
