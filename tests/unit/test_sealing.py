@@ -81,6 +81,7 @@ def test_without_a_log_or_a_run_in_it_there_is_no_run():
         pytest.param(
             (*FAILED, *BEGIN, "!WinMain:The sysprep dialog box returned FALSE", *CLOSED), "package", id="failed, then its window was closed"
         ),
+        pytest.param((*FAILED, *BEGIN, *CLOSED, *BEGIN, *CLOSED), "package", id="failed, then its window was opened and closed twice"),
         pytest.param(
             (
                 *SUCCEEDED,
@@ -122,6 +123,18 @@ def test_the_first_error_that_names_a_cause_is_why_it_failed(error, cause):
     assert stopped(error) == cause
 
 
+def test_runs_follow_one_another_without_the_log_being_closed_and_the_action_that_failed_is_quoted():
+    action = "SysprepSession::ExecuteInternal: Error in executing action for Windows-SenseClient-Service; dwRet = 0x5"
+    assert run(*SUCCEEDED, *WORK, f"!{action}", *HALTED) == ("provider", f"{ACT}:18", (Observation(action, f"{ACT}:18"),))
+    assert run(*WORK, f"!{action}", *HALTED, *WORK).value == "interrupted"
+
+
+def test_a_run_that_was_begun_in_its_window_counts_from_its_work_on():
+    shown = (*BEGIN, "WinMain:Displaying dialog box for user to choose sysprep mode...")
+    assert run(*shown).value is ABSENT
+    assert run(*shown, "WinMain:Pre-validing 'cleanup' internal providers.").value == "interrupted"
+
+
 def test_where_nothing_names_a_cause_the_line_on_which_it_halted_is_quoted():
     assert run(*WORK, *HALTED) == ("provider", f"{ACT}:7", (Observation(HALTED[0][1:], f"{ACT}:7"),))
 
@@ -137,7 +150,9 @@ def test_a_run_may_have_gone_on_in_the_next_log_whatever_that_is_called():
     first, second = log(*WORK, day="2025-07-22"), log(f"!{PACKAGE}", *HALTED, day="2025-07-23")
     for older in (f"{FOLDER}/setupact.0001.log", f"{FOLDER}/SetupAct.log.bak"):
         assert run(files={older: first, ACT: second}) == ("package", f"{ACT}:1", (Observation(PACKAGE, f"{ACT}:1"),))
-    assert run(files={f"{FOLDER}/setupact.log.1": log(*SUCCEEDED), ACT: log(*FAILED, day="2024-01-01")}).value == "succeeded"
+    older = f"{FOLDER}/setupact.log.1"
+    assert run(files={older: log(*SUCCEEDED), ACT: log(*FAILED, day="2024-01-01")}).value == "succeeded"
+    assert run(files={older: log(*FAILED, day="2024-01-01"), ACT: log(*SUCCEEDED)}).value == "succeeded"
 
 
 def test_the_log_of_errors_is_asked_where_the_other_one_is_gone():

@@ -28,8 +28,9 @@ MAX_READ = 4 * 1024 * 1024
 """Bytes of a log that are read, from its end."""
 MAX_LOGS = 8
 """Logs that are read."""
-MAX_QUOTED, _MAX_TEXT = 10, 300
+MAX_QUOTED = 10
 """Lines that are quoted of one run."""
+_MAX_TEXT = 300
 _ACTIONS, _ERRORS, _COMPONENT = "setupact", "setuperr", "SYSPRP"
 _UNDATED = "~"
 """Later than every time."""
@@ -39,14 +40,18 @@ _CAUSES = {
     "package": re.compile(r"^Package \S+ was installed for a user, but not provisioned for all users"),
     "bitlocker": re.compile(r"BitLocker is on for the OS volume|0x80310039"),
     "reserved-storage": re.compile(r"reserved storage is in use|if there is an active scenario|0x800F0975"),
+    "pending-updates": re.compile(r"updates that require a reboot|Failed to query pending CBS operations"),
     "rearm-limit": re.compile(r"SLReArmWindows|(?i:0xc004d307)|-1073425657"),
     "upgraded": re.compile(r"will not run on an upgraded OS"),
     "earlier-failure": re.compile(r"Not running DLLs; either the machine is in an invalid state"),
     "command-line": re.compile(r"^WinMain: ?Unable to parse command-line arguments"),
 }
-_PROVIDER = re.compile(r"^(?:ActionPlatform::LaunchModule|LaunchDll): ?Failure occurred while executing ")
+_PROVIDER = re.compile(
+    r"^(?:(?:ActionPlatform::LaunchModule|LaunchDll): ?Failure occurred while executing |"
+    r"ActionPlatform::\w{1,40}: Error from |SysprepSession::ExecuteInternal: Error in executing action for )"
+)
 _HALT = re.compile(r"^(?:WinMain|RunDlls|RunExternalDlls): ?(?! ?The sysprep dialog box)")
-_WORK = re.compile(r"^(?:ActionPlatform::LaunchModule|LaunchDll|RunDlls|RunExternalDlls):")
+_WORK = re.compile(r"^(?:ActionPlatform::LaunchModule|LaunchDll|RunDlls|RunExternalDlls|WinMain:(?:Pre-vali|Processing ))")
 _OPTION = re.compile(r"^ParseCommands:Found supported command line option '(\w{1,40})'")
 _SPECIALIZE = re.compile(r"(?i)re-?specialize|sysprep[ _]specialize")
 """The other half of the work, on the new machine."""

@@ -1,4 +1,4 @@
-"""What a Windows is to others: client, server or domain controller, the domain that it belongs to, whose end of support it has."""
+"""What a Windows is to others: client, server or domain controller, its domain, who manages it, whose end of support it has."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ _LIFECYCLES = {"ltsc": "(IoT)?EnterpriseS", "enterprise": "(Enterprise|IoTEnterp
 _ACCOUNT = r"HKLM\SECURITY\Policy\PolMachineAccountS"
 _POLICIES = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Group Policy\State"
 _NETWORK = r"HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters"
+_ENROLMENTS = r"HKLM\SOFTWARE\Microsoft\Enrollments"
+_ENROLLED, _MANAGEMENT = 1, "ms dm server"
+"""Of an enrolment for management; Windows enrols itself for other things, under other names."""
 _SID = re.compile(r"01[0-9a-f]{2}[0-9a-f]{12}")
 """A security identifier in hexadecimal: revision 1, how many parts, who issued it."""
 _MAX_NAME = 255
@@ -79,6 +82,18 @@ def domain(guest: Guest) -> Observation:
     if unread is not None:
         raise unread
     return Observation(ABSENT, _ACCOUNT)
+
+
+def management(guest: Guest) -> Observation:
+    """The account that the device is enrolled with for management (MDM), or ``an account``; ``ABSENT`` = it is not."""
+    key = guest.need_registry().key(_ENROLMENTS)
+    for each in key.subkeys() if key else ():
+        provider = each.value("ProviderID")
+        if each.value("EnrollmentState") == _ENROLLED and isinstance(provider, str) and provider.casefold() == _MANAGEMENT:
+            account = each.value("UPN")
+            where = rf"{_ENROLMENTS}\{each.name}"
+            return Observation(account[:_MAX_NAME] if isinstance(account, str) and account else "an account", where)
+    return Observation(ABSENT, _ENROLMENTS)
 
 
 def _by_account(registry: Registry) -> Observation | None:

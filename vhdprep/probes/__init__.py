@@ -55,6 +55,7 @@ PROBES: tuple[Probe, ...] = (
     windows.windows_services,
     windows.setup_phase,
     windows.sealing_run,
+    windows.store_apps,
     windows.windows_standing,
     windows.server_roles,
     windows.boot_element,

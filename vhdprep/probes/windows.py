@@ -119,8 +119,8 @@ def setup_phase(image: Image) -> Observation:
 
 
 @probe(
-    returns="`succeeded | interrupted`, or what it failed for: `package | bitlocker | reserved-storage | rearm-limit | upgraded | "
-    "earlier-failure | command-line | provider`; absent when no run is logged"
+    returns="`succeeded | interrupted`, or what it failed for: `package | bitlocker | reserved-storage | pending-updates | rearm-limit | "
+    "upgraded | earlier-failure | command-line | provider`; absent when no run is logged"
 )
 def sealing_run(image: Image) -> Observation:
     """How the last run that was to seal a Windows went, with the lines of Sysprep's log that say so.
@@ -133,16 +133,31 @@ def sealing_run(image: Image) -> Observation:
     return sealing.last_run(image.need_guest())
 
 
-@probe(returns="for `product`: `client | server | domain-controller`; for `domain`: its name, or `a domain`; absent = in no domain")
-def windows_standing(image: Image, *, field: Literal["product", "domain"]) -> Observation:
+@probe(returns="a list of places, one for each app and user", exact=False)
+def store_apps(image: Image, *, having: Literal["unprovisioned"]) -> Observation:
+    """Store apps that users of a Windows installed.
+
+    having: `unprovisioned` = not for all users, in no version; frameworks, packages of resources and parts of Windows are left out.
+    """
+    from vhdprep.guest import storeapps
+
+    return {"unprovisioned": storeapps.unprovisioned}[having](image.need_guest())
+
+
+@probe(
+    returns="for `product`: `client | server | domain-controller`; for `domain`: its name, or `a domain`; for `management`: the account's name, "
+    "or `an account`; absent = in no domain, not managed"
+)
+def windows_standing(image: Image, *, field: Literal["product", "domain", "management"]) -> Observation:
     """What a Windows is to others.
 
     field: `product` by ProductType, and a server with the directory's service and database is a controller; `domain` by the
-    machine's account and by what the domain's policies left; a DNS suffix counts only where the account cannot be read.
+    machine's account and by what the domain's policies left; a DNS suffix counts only where the account cannot be read;
+    `management` by an enrolment of the device (MDM) that is complete.
     """
     from vhdprep.guest import standing
 
-    return {"product": standing.product, "domain": standing.domain}[field](image.need_guest())
+    return {"product": standing.product, "domain": standing.domain, "management": standing.management}[field](image.need_guest())
 
 
 @probe(returns="a list of names; empty on a client")
