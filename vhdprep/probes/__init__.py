@@ -60,4 +60,5 @@ PROBES: tuple[Probe, ...] = (
     windows.answer_file_secrets,
     programs.file_version,
     programs.outdated_files,
+    programs.device_filters,
 )
