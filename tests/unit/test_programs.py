@@ -15,7 +15,7 @@ from tests.unit.ntfs import files as volume
 from vhdprep.errors import Unreadable
 from vhdprep.guest import programs
 from vhdprep.guest.formats import peversion, unattend
-from vhdprep.probes.programs import file_version, outdated_files
+from vhdprep.probes.programs import device_filters, file_version, outdated_files
 from vhdprep.probes.windows import answer_file_secrets, registry_values, windows_service, windows_services
 
 VERSION = "10.0.20348.2322"
@@ -242,3 +242,27 @@ def test_a_password_of_an_answer_file_is_never_shown():
 def test_versions_are_read_once_a_guest():
     found = guest({"/x.sys": {"hex": PROGRAM.hex()}}, facts={"os": "windows"})
     assert (programs.version(found, "/x.sys"), programs.versions(found)) == (VERSION, {"/X.SYS": VERSION})
+
+
+DISKS = r"HKLM\SYSTEM\CurrentControlSet\Control\Class\{4d36e967-e325-11ce-bfc1-08002be10318}"
+NETWORK = r"HKLM\SYSTEM\CurrentControlSet\Control\Class\{4d36e972-e325-11ce-bfc1-08002be10318}"
+
+
+def filters(registry, files=(), **given):
+    seen = device_filters(image(dict.fromkeys(files, "MZ"), registry=registry), **{"classes": ("disk", "network"), **given})
+    return [(part.value, part.where.rpartition("\\")[2]) for part in seen.parts]
+
+
+def test_filters_of_devices_are_named_with_their_class():
+    registry = {DISKS: {"UpperFilters": ["partmgr", "XenFilt"], "LowerFilters": "single"}, NETWORK: {"UpperFilters": [""]}}
+    assert filters(registry) == [("partmgr (disk)", "UpperFilters"), ("XenFilt (disk)", "UpperFilters"), ("single (disk)", "LowerFilters")]
+    assert filters(registry, names=("xen*", "single")) == [("XenFilt (disk)", "UpperFilters"), ("single (disk)", "LowerFilters")]
+    assert filters(registry, classes=("network",)) == []
+
+
+def test_a_filter_needs_a_service_and_the_file_that_it_names():
+    names = ["named", "unnamed", "gone", "alone", r"a\b"]
+    services = {rf"{SERVICES}\{name}": {"Start": 0} for name in ("unnamed", "gone", r"a\b")}
+    registry = {DISKS: {"UpperFilters": names}, **services, rf"{SERVICES}\named": {"ImagePath": r"\SystemRoot\other.sys"}}
+    files = ["/Windows/other.sys", f"{DRIVERS}/unnamed.sys", f"{DRIVERS}/alone.sys"]
+    assert [name.partition(" ")[0] for name, _ in filters(registry, files, having="missing")] == ["gone", "alone", r"a\b"]

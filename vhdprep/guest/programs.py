@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vhdprep.guest.image import Guest
 
 SYSTEM = "/Windows/System32"
+SERVICES = r"HKLM\SYSTEM\CurrentControlSet\Services"
 MINIMUM = "minimum-file-versions"
 """The table of rules/data."""
 _CORRECTED = 20000
@@ -64,6 +65,16 @@ def is_older(have: str, wanted: tuple[str, ...]) -> bool:
     if not wanted:
         return False
     return numbers < _numbers(wanted[-1] if numbers[-1] >= _CORRECTED else wanted[0])
+
+
+def driver_stands(guest: Guest, name: str) -> bool:
+    """Whether the driver ``name`` is a service whose file is there; a driver that names none has one of its own name."""
+    registry = guest.need_registry()
+    key = rf"{SERVICES}\{name}"
+    if "\\" in name or registry.key(key) is None:
+        return False
+    command = registry.value(key, "ImagePath")
+    return guest.files.is_file(started(command) if isinstance(command, str) and command else f"{SYSTEM}/drivers/{name}.sys")
 
 
 def started(command: str) -> str:

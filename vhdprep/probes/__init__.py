@@ -63,6 +63,7 @@ PROBES: tuple[Probe, ...] = (
     windows.answer_file_secrets,
     programs.file_version,
     programs.outdated_files,
+    programs.device_filters,
     windowsaccess.firewall_traffic,
     windowsaccess.web_proxy,
     windowsaccess.network_adapters,
