@@ -17,6 +17,13 @@ def names(folder):
     return sorted(each.name for each in folder.iterdir())
 
 
+def publish_after(target, happens, error, words):
+    with partial(target) as work:
+        happens()
+        with pytest.raises(error, match=words):
+            work.publish()
+
+
 def test_the_name_appears_by_publishing_with_what_was_written(tmp_path):
     with partial(tmp_path / "new.vhd") as work:
         work.file.write(b"whole")
@@ -47,9 +54,7 @@ def test_what_stands_there_is_refused_before_anything_is_written(tmp_path, kind)
 
 def test_what_came_to_stand_there_meanwhile_is_not_overwritten(tmp_path):
     target = tmp_path / "new.vhd"
-    with pytest.raises(UsageError, match="is there already"), partial(target) as work:
-        target.write_bytes(b"another's")
-        work.publish()
+    publish_after(target, lambda: target.write_bytes(b"another's"), UsageError, "is there already")
     assert target.read_bytes() == b"another's"
     assert names(tmp_path) == ["new.vhd"]
 
@@ -60,9 +65,7 @@ def test_where_there_are_no_links_it_is_renamed_and_still_overwrites_nothing(tmp
 
     monkeypatch.setattr(os, "link", refuse)
     target = tmp_path / "new.vhd"
-    with pytest.raises(UsageError, match="is there already"), partial(target) as work:
-        target.write_bytes(b"another's")
-        work.publish()
+    publish_after(target, lambda: target.write_bytes(b"another's"), UsageError, "is there already")
     target.unlink()
     with partial(target) as work:
         work.file.write(b"whole")
@@ -130,10 +133,8 @@ def test_another_name_of_what_was_left_keeps_its_content(tmp_path):
 
 
 def test_a_file_that_was_taken_away_is_not_published(tmp_path):
-    with pytest.raises(CopyFailed, match="was taken away while it was written"), partial(tmp_path / "new.vhd") as work:
-        work.path.unlink()
-        work.path.write_bytes(b"another's")
-        work.publish()
+    place = tmp_path / ".new.vhd.vhdprep-partial"
+    publish_after(tmp_path / "new.vhd", lambda: (place.unlink(), place.write_bytes(b"another's")), CopyFailed, "was taken away while it was written")
     assert names(tmp_path) == [".new.vhd.vhdprep-partial"]
 
 
@@ -149,7 +150,7 @@ def test_a_folder_that_may_not_be_written_is_one_clear_line(tmp_path):
     tmp_path.chmod(0o755)
     os.seteuid(65534)
     try:
-        with pytest.raises(UsageError, match="new.vhd: may not be written; give your user write permission on"), partial(tmp_path / "new.vhd"):
+        with pytest.raises(UsageError, match=r"new\.vhd: may not be written; give your user write permission on"), partial(tmp_path / "new.vhd"):
             pass
     finally:
         os.seteuid(0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vhdprep.errors import CopyFailed, UsageError
 from vhdprep.model import DiskType
-from vhdprep.vhd import container, convert
+from vhdprep.vhd import container, convert, foreign
 from vhdprep.vhd.opening import open_reader
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def open_source(path: Path, scratch: Path) -> Iterator[Reader]:
         _refuse_written(each)
     if container.describe(path) != described:  # it was described before it was looked at
         raise CopyFailed(_changed(path))
-    with open_reader(path, described) as reader:
+    with foreign.unpack(path, described.format, scratch) if described.format in foreign.FORMATS else open_reader(path, described) as reader:
         yield reader
     for each, was in before.items():
         if _look(each) != was:
