@@ -4,6 +4,7 @@
     ├── UsageError           the call cannot be carried out as it was made (exit 2)
     ├── RuleError            rule files are wrong; carries every complaint (exit 2)
     ├── BackendUnavailable   a reader is not installed on this host (exit 2)
+    ├── CopyFailed           no copy was made, and the source is as it was (exit 2)
     └── Unreadable           something of the image could not be looked at → outcome unknown
         ├── UnsupportedFilesystem
         └── NoDisk           there is only an unpacked tree: rules about disks do not apply
@@ -26,6 +27,10 @@ class UsageError(VhdprepError):
 
 class BackendUnavailable(VhdprepError):  # noqa: N818 - a state of the host, read as a word
     """The reader asked for cannot run on this host."""
+
+
+class CopyFailed(VhdprepError):  # noqa: N818 - what happened, read as words
+    """The copy was not made; the source is as it was, and nothing stands under the destination's name."""
 
 
 class Complaint(NamedTuple):

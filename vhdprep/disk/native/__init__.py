@@ -12,22 +12,16 @@ from vhdprep.disk.native.partition import BSD_SLICES, MAX_PARTITIONS, SECTOR, Ta
 from vhdprep.disk.native.stream import Stream
 from vhdprep.disk.recorder import NOTHING
 from vhdprep.errors import Unreadable, UnsupportedFilesystem, first_line
-from vhdprep.model import Defect, DiskType, Volume, VolumeKind
-from vhdprep.vhd import chain
-from vhdprep.vhd.blocks import DynamicReader, FlatReader
-from vhdprep.vhd.container import open_image
+from vhdprep.model import Defect, Volume, VolumeKind
+from vhdprep.vhd.opening import open_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-    from typing import BinaryIO
 
     from vhdprep.disk.backend import Disk, Files, Source
     from vhdprep.disk.native.lvm import LogicalVolume, Member
     from vhdprep.disk.native.partition import Partition
-    from vhdprep.model import Container
     from vhdprep.vhd.blocks import Reader
-    from vhdprep.vhd.chain import Link
 
 READERS = {"ext2": "ext", "ext3": "ext", "ext4": "ext", "xfs": "xfs", "btrfs": "btrfs", "vfat": "fat", "ntfs": "ntfs", "ufs": "ufs"}
 """File system → module of this package with ``open_files``."""
@@ -223,49 +217,13 @@ def join(disks: Sequence[NativeDisk]) -> None:
 
 
 def _open_one(stack: ExitStack, source: Source, avoid: Mapping[str, str]) -> NativeDisk | Unreadable:
-    handle = stack.enter_context(open_image(source.path))
     try:
         if recorder.CONTAINER in avoid:
             raise Unreadable(f"{source.path.name} is not read: {avoid[recorder.CONTAINER]}")
         recorder.note(recorder.CONTAINER)
-        reader = _open_reader(stack, source.path, handle, source.container)
-        if close := getattr(reader, "close", None):
-            stack.callback(close)
-        return NativeDisk(reader, source.prefix, avoid)
+        return NativeDisk(stack.enter_context(open_reader(source.path, source.container)), source.prefix, avoid)
     except Unreadable as error:
         return error
-
-
-def _open_reader(stack: ExitStack, path: Path, handle: BinaryIO, container: Container) -> Reader:
-    if container.format == "raw":
-        return FlatReader(handle, container.file_size)
-    if container.format == "vhd" and container.type is DiskType.FIXED:
-        size = min(container.virtual_size or 0, container.file_size)
-        return FlatReader(handle, size)
-    if container.format == "vhd" and container.type is DiskType.DYNAMIC:
-        kinds = {defect.kind for defect in container.defects}
-        if broken := kinds & {"header-missing", "block-size", "block-count", "block-table-outside"}:
-            raise Unreadable(f"the block table of the dynamic VHD cannot be used ({', '.join(sorted(broken))})")
-        return DynamicReader(handle, container.fields, container.file_size)
-    if container.format == "vhdx":
-        return _open_vhdx(stack, chain.follow(path, container)[0])
-    if container.type is DiskType.DIFFERENCING:
-        vhdi = importlib.import_module(f"{__name__}.vhdi")  # late: most images do not need it
-        reader: Reader = vhdi.VhdiReader(path, container)
-        return reader
-    raise Unreadable(f"there is no disk to read: the file holds {container.contents}")
-
-
-def _open_vhdx(stack: ExitStack, links: Sequence[Link]) -> Reader:
-    """The disk of a VHDX, over those of its parents."""
-    from vhdprep.vhd import vhdx  # late: most images do not need it
-
-    (path, container), *parents = links
-    sector = container.fields.get("vhdx:logical_sector_size", SECTOR)
-    if sector != SECTOR:
-        raise Unreadable(f"{path.name} has logical sectors of {sector} bytes; partition tables that count in these are not read")
-    parent = _open_vhdx(stack, parents) if parents else None
-    return vhdx.open_reader(stack.enter_context(open_image(path)), container, parent)
 
 
 def _read_table(reader: Reader) -> Table | None:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import Unreadable
 from vhdprep.model import Defect
-from vhdprep.vhd.blocks import BlockReader
+from vhdprep.vhd.blocks import BlockReader, extents, merge
 from vhdprep.vhd.vhdx import layout
 from vhdprep.vhd.vhdx.header import Damaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from vhdprep.vhd.blocks import Reader
+    from vhdprep.vhd.blocks import Extent, Reader
     from vhdprep.vhd.vhdx.layout import Region
 
 MAX_BLOCKS = 2 * 1024 * 1024
@@ -56,6 +56,13 @@ class VhdxReader(BlockReader):
         self._block_size, self._sector = int(fields["vhdx:block_size"]), int(fields["vhdx:logical_sector_size"])
         self._table = load_table(file, fields)
         self._bits: dict[int, int] = {}
+
+    def extents(self) -> Iterator[Extent]:
+        """The blocks that have content, and what the parent holds."""
+        size, blank = self._block_size, (layout.NOT_PRESENT, layout.ZERO, layout.UNDEFINED, layout.UNMAPPED)
+        own = ((n * size, min((n + 1) * size, self.size)) for n, entry in enumerate(self._table.blocks) if entry & layout.STATE_MASK not in blank)
+        inherited = ((a, min(b, self.size)) for a, b in extents(self._parent) if a < self.size) if self._parent is not None else ()
+        return merge([*own, *inherited])
 
     def _read_block(self, block: int, inside: int, count: int) -> bytes:
         state, at = _split(self._table.blocks[block])
