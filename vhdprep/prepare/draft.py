@@ -157,6 +157,7 @@ class DraftDisk:
     def __init__(self, disk: Disk) -> None:
         """The table and the volumes are those of ``disk``."""
         self.size, self.table, self.fields, self.defects = disk.size, disk.table, disk.fields, disk.defects
+        self.backends: Sequence[str] = getattr(disk, "backends", ())
         self.volumes: Sequence[Volume] = disk.volumes
         self._disk = disk
         self._drafts: dict[str, DraftFiles] = {}
