@@ -30,7 +30,7 @@ def _steps(remedy: kinds.Remedy) -> tuple[str, ...]:  # noqa: C901 - one case a 
         case kinds.MakeLink():
             return (f"In the guest, as root: ln -sfn {remedy.target} {remedy.path}",)
         case kinds.AppendLine():
-            return (f"In the guest, as root: echo {shlex.quote(remedy.line)} >> {remedy.path}",)
+            return (f"In the guest, as root: echo {shlex.quote(remedy.line)} >> {' or '.join(remedy.first_present)}",)
         case kinds.SetConfigValue():
             return (f"In the guest, set in {remedy.path}: {remedy.key}={remedy.value}",)
         case kinds.SetIniValue():
@@ -41,10 +41,10 @@ def _steps(remedy: kinds.Remedy) -> tuple[str, ...]:  # noqa: C901 - one case a 
             return ("In the guest, put a # before each line that is named above",)
         case kinds.RemoveFoundLines():
             return ("In the guest, delete each line that is named above",)
-        case kinds.ReplaceInFoundLines():
-            return (f"In the guest, in each line that is named above, write {remedy.text!r} in the place of what matches {remedy.matching}",)
         case kinds.NameFoundVolumes():
             return ("See the UUID: blkid; then write UUID=... in the first field of each line that is named above",)
+        case kinds.NameRootByUuid():
+            return ("See the UUID: blkid; then write root=UUID=... in the place of the device in every boot entry",)
         case kinds.AddMountOption():
             return (f"Add {remedy.option} to the fourth field of each line of /etc/fstab that is named above",)
         case kinds.SetKernelArguments():

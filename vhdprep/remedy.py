@@ -23,7 +23,7 @@ class RemoveFiles(NamedTuple):
 
 
 class RemoveFoundFiles(NamedTuple):
-    """Delete exactly the paths that the finding names."""
+    """Delete exactly the files that the finding names, also where it names lines of them."""
 
     disposition: Disposition = Disposition.SAFE
     by_hand: tuple[str, ...] = ()
@@ -63,9 +63,9 @@ class MakeLink(NamedTuple):
 
 
 class AppendLine(NamedTuple):
-    """Add one line at the end of a configuration file that exists."""
+    """Add one line at the end of the first of these configuration files that is there."""
 
-    path: str
+    first_present: tuple[str, ...]
     line: str
     disposition: Disposition = Disposition.SAFE
     by_hand: tuple[str, ...] = ()
@@ -102,7 +102,7 @@ class SetSshOption(NamedTuple):
 
 
 class CommentOutFoundLines(NamedTuple):
-    """Put a # before exactly the lines that the finding names."""
+    """Put a # before exactly the lines that the finding names; a path that it names as a whole is deleted."""
 
     disposition: Disposition = Disposition.SAFE
     by_hand: tuple[str, ...] = ()
@@ -115,17 +115,15 @@ class RemoveFoundLines(NamedTuple):
     by_hand: tuple[str, ...] = ()
 
 
-class ReplaceInFoundLines(NamedTuple):
-    """Replace what a regular expression matches, in exactly the lines that the finding names."""
+class NameFoundVolumes(NamedTuple):
+    """Write UUID=... for the device in the first field of exactly the fstab lines that the finding names."""
 
-    matching: str
-    text: str
     disposition: Disposition = Disposition.SAFE
     by_hand: tuple[str, ...] = ()
 
 
-class NameFoundVolumes(NamedTuple):
-    """Write UUID=... for the device in the first field of exactly the fstab lines that the finding names."""
+class NameRootByUuid(NamedTuple):
+    """Write root=UUID=... for the device in every boot entry."""
 
     disposition: Disposition = Disposition.SAFE
     by_hand: tuple[str, ...] = ()
@@ -244,8 +242,8 @@ Remedy = (
     | SetSshOption
     | CommentOutFoundLines
     | RemoveFoundLines
-    | ReplaceInFoundLines
     | NameFoundVolumes
+    | NameRootByUuid
     | AddMountOption
     | SetKernelArguments
     | EnableSystemdUnit
@@ -273,8 +271,8 @@ REMEDIES: dict[str, type[Remedy]] = {
     "set_ssh_option": SetSshOption,
     "comment_out_found_lines": CommentOutFoundLines,
     "remove_found_lines": RemoveFoundLines,
-    "replace_in_found_lines": ReplaceInFoundLines,
     "name_found_volumes": NameFoundVolumes,
+    "name_root_by_uuid": NameRootByUuid,
     "add_mount_option": AddMountOption,
     "set_kernel_arguments": SetKernelArguments,
     "enable_systemd_unit": EnableSystemdUnit,

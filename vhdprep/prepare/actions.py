@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, assert_never
 from vhdprep import remedy as kinds
 from vhdprep.disk.backend import FileKind
 from vhdprep.errors import Unreadable
-from vhdprep.guest import accounts
+from vhdprep.guest import accounts, boot
 from vhdprep.guest.devices import find_volume
 from vhdprep.guest.files import GuestFiles
 from vhdprep.guest.formats import fstab
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _PLACE = re.compile(r"(/.*?):(\d+)$")
 _LOCKED = "*"
 _ESP = "ESP:"
+_NEEDED = ("/", "/usr")
 
 
 class CannotApply(Exception):  # noqa: N818 - a reason in words
@@ -52,7 +53,12 @@ class Task(NamedTuple):
     def paths(self) -> list[str]:
         """Paths that the finding names, without those that are lines or settings of a file."""
         named = dict.fromkeys(each.where for each in self.finding.observations if each.where.startswith("/"))
-        return [path for path in named if path not in self.guest.mounts and path.count("/") > 1 and self.guest.files.lstat(path) is not None]
+        return [path for path in named if path not in self.guest.mounts and self._may_go(path)]
+
+    def _may_go(self, path: str) -> bool:
+        """Whether something stands there; a directory of the root is never meant as a whole."""
+        found = self.guest.files.lstat(path)
+        return found is not None and (path.count("/") > 1 or found.kind is not FileKind.DIRECTORY)
 
     def lines(self) -> Iterator[tuple[str, set[int]]]:
         """Files and the numbers of their lines that the finding names."""
@@ -60,8 +66,6 @@ class Task(NamedTuple):
         for each in self.finding.observations:
             if place := _PLACE.match(each.where):
                 found.setdefault(place[1], set()).add(int(place[2]))
-        if not found:
-            raise CannotApply("the finding names no line of a file")
         yield from found.items()
 
 
@@ -83,7 +87,7 @@ def _apply(remedy: kinds.Remedy, task: Task) -> None:  # noqa: C901 - one case a
             _remove(task, [*_matching(task, remedy.patterns), *task.paths()])
             _remove_from_esp(task)
         case kinds.RemoveFoundFiles():
-            _remove(task, task.paths())
+            _remove(task, [*task.paths(), *(path for path, _ in task.lines())])
         case kinds.TruncateFiles():
             _truncate(task, [*_matching(task, remedy.patterns), *task.paths()])
         case kinds.TruncateFoundFiles():
@@ -93,7 +97,7 @@ def _apply(remedy: kinds.Remedy, task: Task) -> None:  # noqa: C901 - one case a
         case kinds.MakeLink():
             draft.link(guest.files, remedy.path, remedy.target)
         case kinds.AppendLine():
-            task.edit(remedy.path, lambda text: text + ("" if text.endswith("\n") or not text else "\n") + f"{remedy.line}\n")
+            _append(task, remedy.first_present, remedy.line)
         case kinds.SetConfigValue():
             task.edit(remedy.path, lambda text: edit.set_value(text, remedy.key, remedy.value))
         case kinds.SetIniValue():
@@ -103,14 +107,14 @@ def _apply(remedy: kinds.Remedy, task: Task) -> None:  # noqa: C901 - one case a
         case kinds.CommentOutFoundLines():
             for path, numbers in task.lines():
                 task.edit(path, lambda text, numbers=numbers: edit.comment_out(text, numbers))  # type: ignore[misc]
+            _remove(task, task.paths())
         case kinds.RemoveFoundLines():
             for path, numbers in task.lines():
                 task.edit(path, lambda text, numbers=numbers: edit.remove_lines(text, numbers))  # type: ignore[misc]
-        case kinds.ReplaceInFoundLines():
-            for path, numbers in task.lines():
-                task.edit(path, lambda text, numbers=numbers: edit.replace_in_lines(text, numbers, remedy.matching, remedy.text))  # type: ignore[misc]
         case kinds.NameFoundVolumes():
             _name_volumes(task)
+        case kinds.NameRootByUuid():
+            _name_root(task)
         case kinds.AddMountOption():
             _add_mount_option(task, remedy.option)
         case kinds.SetKernelArguments():
@@ -189,10 +193,30 @@ def _name_volumes(task: Task) -> None:
         task.draft.write(task.guest.files, path, text)
 
 
+def _name_root(task: Task) -> None:
+    guest = task.guest
+    volume = boot.root_volume(guest)
+    if volume is None or not volume.uuid:
+        raise CannotApply("which volume of this image is the root, or its UUID, is not known")
+    if not boot.default_entry(guest).initrds:
+        raise CannotApply("the entry has no initramfs, and the kernel alone finds no UUID")
+    bootargs.name_root(guest, task.draft, f"UUID={volume.uuid}")
+
+
+def _append(task: Task, paths: Sequence[str], line: str) -> None:
+    for path in paths:
+        if task.guest.files.is_file(path):
+            task.edit(path, lambda text: text + ("" if text.endswith("\n") or not text else "\n") + f"{line}\n")
+            return
+    raise CannotApply(f"none of {', '.join(paths)} is there")
+
+
 def _add_mount_option(task: Task, option: str) -> None:
     for path, numbers in task.lines():
         text = task.draft.text(task.guest.files, path) or ""
         for number, words in fstab.fields(text):
+            if number in numbers and words[1] in _NEEDED:
+                raise CannotApply(f"{path}:{number}: without {words[1]} the system does not start")
             if number in numbers and len(words) > 3:
                 text = edit.replace_field(text, number, 3, f"{words[3]},{option}")
             elif number in numbers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import Unreadable
@@ -14,15 +15,20 @@ if TYPE_CHECKING:
     from vhdprep.prepare.draft import Draft
 
 _DEFAULTS = ("/etc/default/grub", "/etc/default/grub.d/*.cfg")
-_MENUS = ("/boot/{grub,grub2}/grub.cfg", "/{boot/efi,efi,boot}/EFI/*/grub.cfg")
+_MENUS = ("/boot/{grub,grub2}/grub.cfg", "/boot/grub/{grub.conf,menu.lst}", "/{boot/efi,efi,boot}/EFI/*/grub.cfg")
 _ENTRIES = ("/{boot,efi,boot/efi}/loader/entries/*.conf",)
 _CMDLINES = ("/etc/kernel/cmdline",)
 _EXTLINUX = ("/boot/{extlinux,syslinux}/{extlinux,syslinux}.conf",)
 _ENVIRONMENTS = ("/boot/{grub,grub2}/grubenv", "/{boot/efi,efi}/EFI/*/grubenv")
 
+_ROOT = re.compile(r"(?<![\w.-])(root=)(?:block:)?/dev/[^\s\"']+")
+_BY_DEVICE = re.compile(r"(?m)^\s*GRUB_DISABLE_LINUX_UUID=.*$")
+
 
 def change(guest: Guest, draft: Draft, add: Sequence[str], remove: Sequence[str]) -> None:
     """Add and remove the arguments wherever they are written."""
+    if not _found(guest, (*_MENUS, *_ENTRIES, *_EXTLINUX, *_CMDLINES, *_DEFAULTS)):
+        raise Unreadable("no boot loader that is known here has a configuration")
     first = True
     for path in _found(guest, _DEFAULTS):
         wanted = add if first else ()  # the main file alone gets what is new
@@ -45,6 +51,20 @@ def change(guest: Guest, draft: Draft, add: Sequence[str], remove: Sequence[str]
             _edit(guest, draft, path, lambda text: edit.set_environment(text, "kernelopts", lambda line: edit.arguments(line, add, remove)))
         except ValueError as error:
             raise Unreadable(f"{path}: {error}") from error
+
+
+def name_root(guest: Guest, draft: Draft, name: str) -> None:
+    """Give the root this name in every entry that names it by a device, and let GRUB's scripts do so from now on."""
+    for path in _found(guest, (*_ENTRIES, *_MENUS, *_EXTLINUX, *_CMDLINES, *_ENVIRONMENTS)):
+        is_block = path.endswith("/grubenv")
+        _edit(guest, draft, path, lambda text, is_block=is_block: _renamed(text, name, is_block=is_block))  # type: ignore[misc]
+    for path in _found(guest, _DEFAULTS):
+        _edit(guest, draft, path, lambda text: _ROOT.sub(rf"\g<1>{name}", _BY_DEVICE.sub(r"# \g<0>", text)))
+
+
+def _renamed(text: str, name: str, *, is_block: bool) -> str:
+    changed = _ROOT.sub(rf"\g<1>{name}", text)
+    return changed.rstrip("#")[: edit.GRUBENV_SIZE].ljust(edit.GRUBENV_SIZE, "#") if is_block and changed != text else changed
 
 
 def _found(guest: Guest, patterns: Sequence[str]) -> list[str]:

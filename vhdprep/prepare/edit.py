@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
 _VALUE = r"""(?:"[^"\n]*"|'[^'\n]*'|[^#\n\r]*?)"""
-_GRUB_LINE = re.compile(r"\s*(?:linux|linux16|linuxefi)\s")
+_GRUB_LINE = re.compile(r"\s*(?:linux|linux16|linuxefi|kernel)\s")
 _WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")
 GRUBENV_SIZE = 1024
 """GRUB writes its environment block in place and never lets it grow."""
@@ -70,15 +70,6 @@ def comment_out(text: str, numbers: Collection[int]) -> str:
 def remove_lines(text: str, numbers: Collection[int]) -> str:
     """The text without these lines, counted from 1."""
     return "".join(line for number, line in enumerate(pieces(text), 1) if number not in numbers)
-
-
-def replace_in_lines(text: str, numbers: Collection[int], matching: str, new: str) -> str:
-    """The text with what matches replaced in these lines, counted from 1."""
-    lines = pieces(text)
-    for number in numbers:
-        if number <= len(lines):
-            lines[number - 1] = re.sub(matching, new, lines[number - 1])
-    return "".join(lines)
 
 
 def set_fields(text: str, name: str, fields: dict[int, str]) -> str:
