@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 
 import pytest
@@ -58,6 +59,33 @@ def test_sectors_not_marked_in_the_bitmap_are_zero_as_pyvhdi_reads_them(disk):
     other.open(str(path))
     assert mine == other.read_buffer_at_offset(2 * MIB, 0)
     assert mine != content[: 2 * MIB]
+
+
+@pytest.mark.parametrize("size", [5 * MIB, 8 * MIB + MIB // 2, 12 * MIB])
+def test_what_a_differencing_disk_does_not_have_is_its_parents(disk, size):
+    """Every sector by its own bit, without the program's arithmetic; a parent may be smaller or larger."""
+    content, path = disk
+    found = describe(path)
+    chance = random.Random(7)
+    beneath = chance.randbytes(size)
+    expected = bytearray(beneath[: len(content)].ljust(len(content), b"\0"))
+    with path.open("r+b") as file:
+        for block in range(5):
+            file.seek(1536 + 4 * block)
+            at = int.from_bytes(file.read(4), "big") * 512
+            if at == 0xFFFFFFFF * 512:
+                continue
+            bitmap = chance.randbytes(512)
+            file.seek(at)
+            file.write(bitmap)
+            for sector in range(4096):
+                place = block * 4096 * 512 + sector * 512
+                if bitmap[sector // 8] & 0x80 >> sector % 8 and place < len(content):
+                    expected[place : place + 512] = content[place : place + 512]
+    with open_image(path) as handle:
+        reader = DynamicReader(handle, found.fields, found.file_size, parent=FlatReader(io.BytesIO(beneath), size))
+        assert reader.read_at(0, len(content)) == expected
+        assert reader.read_at(2 * MIB - 700, 3000) == expected[2 * MIB - 700 : 2 * MIB + 2300]
 
 
 def test_real_disks_of_other_makers_read_as_pyvhdi_reads_them(data):

@@ -105,6 +105,15 @@ def test_what_a_killed_run_left_does_not_stop_the_next(tmp_path, writer):
     assert names(tmp_path) == ["new.vhd"]
 
 
+def test_a_run_killed_right_after_the_link_left_a_whole_copy_and_its_second_name_goes(tmp_path):
+    target, place = tmp_path / "new.vhd", tmp_path / ".new.vhd.vhdprep-partial"
+    target.write_bytes(b"whole")
+    place.hardlink_to(target)
+    with pytest.raises(UsageError, match="is there already"), partial(target):
+        pass
+    assert (names(tmp_path), target.read_bytes()) == (["new.vhd"], b"whole")
+
+
 @pytest.mark.usefixtures("writer")
 def test_two_runs_do_not_write_one_copy(tmp_path):
     with pytest.raises(UsageError, match="another vhdprep is writing the same copy"), partial(tmp_path / "new.vhd"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import typer
 
 _PARTS = (
-    ("pyvhdi", "libvhdi-python", "differencing VHDs"),
     ("pyfsext", "libfsext-python", "ext2, ext3 and ext4"),
     ("pyfsxfs", "libfsxfs-python", "XFS"),
     ("pyfsfat", "libfsfat-python", "FAT, so the EFI system partition"),

@@ -62,7 +62,7 @@ class Partial:
                 raise FileExistsError from error
             self.path.rename(self.destination)
         else:
-            self.path.unlink()
+            self.path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -72,9 +72,10 @@ def partial(destination: Path) -> Iterator[Partial]:
     Raises:
         UsageError: something stands there, nothing may be written there, or another run is at it.
     """
-    if os.path.lexists(destination):
-        raise UsageError(_exists(destination))
     path = destination.with_name(f".{destination.name}.vhdprep-partial")
+    if os.path.lexists(destination):
+        _drop_second_name(destination, path)
+        raise UsageError(_exists(destination))
     try:
         descriptor = _create(path)
     except PermissionError as error:
@@ -90,6 +91,13 @@ def partial(destination: Path) -> Iterator[Partial]:
         finally:
             if not work.published and _is_at(descriptor, path):
                 path.unlink()
+
+
+def _drop_second_name(destination: Path, path: Path) -> None:
+    """A run that was killed right after the link left a whole file with both names."""
+    with suppress(OSError):
+        if os.path.samestat(destination.lstat(), path.lstat()):
+            path.unlink()
 
 
 def _create(path: Path) -> int:

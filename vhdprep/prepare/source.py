@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 def open_source(path: Path, scratch: Path) -> Iterator[Reader]:
     """The disk in ``path``, to be copied while the block runs; ``scratch`` is a folder with room for a disk that qemu-img unpacks.
 
+    Whether it stayed as it was is known when the block ends: publish the copy only after that.
+
     Raises:
         UsageError: the file may not be read, or somebody writes to it.
         BackendUnavailable: qemu-img is needed, and not there.
