@@ -29,9 +29,9 @@ app = typer.Typer(
 )
 app.command("check")(check.check)
 app.command("inspect")(inspect.inspect)
-app.command("prepare")(prepare.prepare)
 app.command("ls")(files.ls)
 app.command("cat")(files.cat)
+app.command("prepare")(prepare.prepare)
 app.add_typer(rules.app, name="rules")
 app.command("doctor")(doctor.doctor)
 

@@ -223,11 +223,7 @@ class GuestFiles:
         return self._stats[key]
 
     def locate(self, real: str) -> tuple[Files, str]:
-        """The file system that holds the resolved path, and the path inside it.
-
-        Raises:
-            Unreadable: what belongs there could not be read.
-        """
+        """The file system that holds the resolved path, and the path inside it; ``Unreadable`` where it could not be opened."""
         point = real
         while point not in self._mounts:
             point = point.rpartition("/")[0]
