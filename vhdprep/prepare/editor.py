@@ -50,7 +50,7 @@ def open_editor(disk: Path, volumes: Sequence[Volume], needed: set[str]) -> Iter
         BackendUnavailable: the appliance cannot run here.
         CopyFailed: a volume cannot be mounted for writing, or a change could not be carried out.
     """
-    handle = _bindings()(python_return_dict=True)
+    handle = bindings()(python_return_dict=True)
     if "LIBGUESTFS_BACKEND" not in os.environ:
         handle.set_backend("direct")  # no service of the host is needed
     try:
@@ -159,7 +159,12 @@ def _asked(why: str, action: Any, *arguments: Any) -> Any:
         raise CopyFailed(f"{why}: {first_line(error)}") from error
 
 
-def _bindings() -> Any:
+def bindings() -> Any:
+    """The class of libguestfs's handles.
+
+    Raises:
+        BackendUnavailable: the bindings are not there for this Python.
+    """
     try:
         return importlib.import_module("guestfs").GuestFS
     except ImportError as first:
