@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from vhdprep import remedy as kinds
 from vhdprep.disk.backend import FileKind
-from vhdprep.errors import Unreadable
 from vhdprep.guest import accounts, boot
 from vhdprep.guest.devices import find_volume
 from vhdprep.guest.files import GuestFiles
@@ -130,8 +129,12 @@ def _apply(remedy: kinds.Remedy, task: Task) -> None:  # noqa: C901 - one case a
             _lock(task, [remedy.account])
         case kinds.LockFoundPasswords():
             _lock(task, [each.name for each in accounts.accounts(guest) if each.place in {seen.where for seen in task.finding.observations}])
-        case kinds.SetRegistryValue() | kinds.RemoveRegistryValue() | kinds.RemoveRegistryKey():
-            raise CannotApply("registry changes are not made here yet")
+        case kinds.SetRegistryValue():
+            _edit_key(task, remedy.key, remedy.name, remedy.type, remedy.value)
+        case kinds.RemoveRegistryValue():
+            _edit_key(task, remedy.key, remedy.name)
+        case kinds.RemoveRegistryKey():
+            _edit_key(task, remedy.key, None)
         case kinds.ConvertVhd():
             return  # the copy is what it asks for
         case kinds.Manual():
@@ -246,6 +249,11 @@ def _lock(task: Task, names: Sequence[str]) -> None:
         task.edit(path, lambda text, name=name: edit.set_fields(text, name, {1: _LOCKED}))  # type: ignore[misc]
 
 
-def explain(error: Exception) -> str:
-    """Why a remedy was not performed."""
-    return str(error) if isinstance(error, CannotApply | Unreadable | ValueError) else type(error).__name__
+def _edit_key(task: Task, key: str, name: str | None, kind: str | None = None, value: str | None = None) -> None:
+    from vhdprep.prepare import keys  # late: of no use to a Linux guest
+
+    registry = task.guest.need_registry()
+    hive, inside = keys.place(task.guest, key)
+    before = keys.words(registry.value(key, name)) if name is not None else "a key" if registry.key(key) is not None else None
+    if before != value:
+        task.draft.edit_key(task.guest.files, hive, keys.KeyEdit("", key, inside, name, kind, value, before))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vhdprep.disk.backend import Disk, Files
     from vhdprep.guest.files import GuestFiles
     from vhdprep.model import Volume
+    from vhdprep.prepare.keys import KeyEdit
 
 MAX_WRITTEN = 64 * 1024 * 1024
 """Bytes that one plan writes altogether."""
@@ -180,6 +181,9 @@ class Draft:
         self.shown: dict[Spot, str] = {}
         """The path as the guest has it."""
         self.drafts: dict[str, DraftFiles] = {}
+        self.keys: list[KeyEdit] = []
+        """Changes in hives, in their order."""
+        self.hives: dict[Spot, list[KeyEdit]] = {}
         self.written = 0
         """Bytes written so far, also those written over again."""
 
@@ -222,6 +226,13 @@ class Draft:
         where, spot = self._touch(files, self._place(files, path))
         where.link(spot.path, target)
         files.forget()
+
+    def edit_key(self, files: GuestFiles, hive: str, edit: KeyEdit) -> None:
+        """Change a key in the hive file ``hive``."""
+        real = files.resolve(hive)
+        _, spot = self._touch(files, real or hive)
+        self.hives.setdefault(spot, []).append(edit._replace(rule=self.rule))
+        self.keys.append(edit)
 
     def data(self, spot: Spot) -> bytes:
         """What is to be written at ``spot``."""

@@ -10,10 +10,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from vhdprep import isolate
 from vhdprep.errors import BackendUnavailable, CopyFailed, first_line
 from vhdprep.model import VolumeKind
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from vhdprep.model import Volume
+    from vhdprep.prepare.keys import KeyEdit
     from vhdprep.prepare.plan import Change
 
 _DISTRIBUTION = Path("/usr/lib/python3/dist-packages")
@@ -94,6 +97,8 @@ class _GuestfsEditor:
         elif change.what == "directory":
             _asked(why, self._handle.mkdir_mode, path, 0o755)
             self._label(path)
+        elif change.what == "registry":
+            self._edit_hive(why, path, change.keys)
         else:
             self._write(why, path, data, is_new=change.before is None)
 
@@ -105,6 +110,16 @@ class _GuestfsEditor:
             _asked(why, self._handle.chmod, 0o644, path)
             self._label(path)
 
+    def _edit_hive(self, why: str, path: str, edits: Sequence[KeyEdit]) -> None:
+        """The hive is edited on the host, in a child process, and put back into the same file."""
+        from vhdprep.prepare import hives
+
+        with tempfile.TemporaryDirectory(prefix="vhdprep-") as folder:
+            local = Path(folder) / path.rpartition("/")[2]
+            _asked(why, self._handle.download, path, str(local))
+            isolate.call(lambda _: hives.edit(local, edits))
+            _asked(why, self._handle.upload, str(local), path)
+
     def _label(self, path: str) -> None:
         """What is new gets the SELinux label of its directory, where that has one."""
         parent = path.rpartition("/")[0] or "/"
@@ -115,7 +130,7 @@ class _GuestfsEditor:
 
     def _refuse_links(self, change: Change, path: str) -> None:
         """The plan's paths hold no links; one that does is not what was looked at."""
-        whole = path if change.what == "write" else path.rpartition("/")[0]
+        whole = path if change.what in ("write", "registry") else path.rpartition("/")[0]
         parts = whole.split("/")[2:]
         at = "/" + path.split("/")[1]
         for part in parts:

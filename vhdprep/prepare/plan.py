@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from vhdprep.guest.image import Image
+    from vhdprep.prepare.keys import KeyEdit
     from vhdprep.ruleset.rule import Rule
 
 MAX_ROUNDS = 8
@@ -38,13 +39,15 @@ class Change(NamedTuple):
     rules: tuple[str, ...]
     """Who asks for it."""
     what: str
-    """``remove | write | link | directory``"""
+    """``remove | write | link | directory | registry``"""
     shown: str
     """The path as the guest has it."""
     spot: Spot
     """Where that lies."""
     before: Content | None
     after: Content | None
+    keys: tuple[KeyEdit, ...] = ()
+    """Of a hive."""
     lines: tuple[str, ...] = ()
     """Of a text file: lines that go (``-``) and come (``+``), secrets left out."""
 
@@ -99,13 +102,17 @@ class Planned(NamedTuple):
     contents: Mapping[Spot, bytes]
 
 
-def make(look: Callable[[], Image], rules: Sequence[Rule], *, unsafe: bool = False, users: Sequence[str] = ()) -> Planned:
-    """The plan for the image that ``look`` gives; it is asked again after every round, over the same draft.
+def make(look_at_files: Callable[[], Image], rules: Sequence[Rule], *, unsafe: bool = False, users: Sequence[str] = ()) -> Planned:
+    """The plan for the image that ``look_at_files`` gives; it is asked again after every round, over the same draft.
 
     ``unsafe``: perform remedies that may take away what somebody wants. ``users``: accounts to delete.
     """
     draft = Draft()
     reasons: dict[str, str] = {}
+
+    def look() -> Image:
+        return _with_keys(look_at_files(), draft)
+
     image = look()
     first = findings = evaluate(rules, image)
     if users and image.guest is not None:
@@ -116,9 +123,9 @@ def make(look: Callable[[], Image], rules: Sequence[Rule], *, unsafe: bool = Fal
             accounts.delete(image.guest, draft, name)
         findings = evaluate(rules, look())
     for _ in range(MAX_ROUNDS):
-        before = dict.fromkeys(draft.touched), draft.written
+        before = _progress(draft)
         _perform(look(), findings, draft, reasons, unsafe=unsafe)
-        if before == (dict.fromkeys(draft.touched), draft.written):
+        if before == _progress(draft):
             break
         findings = evaluate(rules, look())
     return Planned(
@@ -139,6 +146,20 @@ def forecast(before: Iterable[Finding], after: Iterable[Finding]) -> tuple[Forec
     """Rules whose outcome differs."""
     had = {each.rule_id: each.outcome for each in before}
     return tuple(Forecast(each.rule_id, each.severity, had[each.rule_id], each.outcome) for each in after if each.outcome is not had[each.rule_id])
+
+
+def _with_keys(image: Image, draft: Draft) -> Image:
+    """The image with the draft's registry, if it has one."""
+    if image.guest is None or image.guest.registry is None:
+        return image
+    from vhdprep.prepare.keys import DraftRegistry  # late: of no use to a Linux guest
+
+    return image._replace(guest=image.guest._replace(registry=DraftRegistry(image.guest.registry, draft.keys)))
+
+
+def _progress(draft: Draft) -> tuple[int, int, int]:
+    """Grows with whatever is changed."""
+    return len(draft.touched), draft.written, len(draft.keys)
 
 
 def _perform(image: Image, findings: Iterable[Finding], draft: Draft, reasons: dict[str, str], *, unsafe: bool) -> None:
@@ -182,7 +203,7 @@ def _left(finding: Finding, reason: str) -> Left:
 
 
 def _is_written(draft: Draft, spot: Spot) -> bool:
-    found = draft.drafts[spot.volume].lstat(spot.path)
+    found = draft.drafts[spot.volume].lstat(spot.path) if spot not in draft.hives else None
     return found is not None and found.kind is FileKind.FILE
 
 
@@ -193,12 +214,15 @@ def _changes(draft: Draft, findings: Iterable[Finding]) -> tuple[Change, ...]:
     for spot, rules in draft.touched.items():
         files = draft.drafts[spot.volume]
         before, after = files.before(spot.path), files.after(spot.path)
+        if keys := tuple(draft.hives.get(spot, ())):
+            found.append(Change(tuple(sorted(rules)), "registry", draft.shown[spot], spot, before, after, keys))
+            continue
         if before == after or (after is None and _is_below_removed(spot, draft)):
             continue
         shown = draft.shown[spot]
         what = "remove" if after is None else {FileKind.LINK: "link", FileKind.DIRECTORY: "directory"}.get(after.kind, "write")
         lines = _lines(draft, spot) if what == "write" and shown not in hidden and not shown.startswith(_NEVER_SHOWN) else ()
-        found.append(Change(tuple(sorted(rules)), what, shown, spot, before, after, lines))
+        found.append(Change(tuple(sorted(rules)), what, shown, spot, before, after, (), lines))
     return tuple(sorted(found, key=lambda each: (each.what != "remove", each.spot)))
 
 

@@ -10,6 +10,7 @@ from vhdprep.disk.backend import FileKind
 from vhdprep.errors import UsageError
 from vhdprep.model import Outcome, Severity
 from vhdprep.prepare.draft import Content, Spot
+from vhdprep.prepare.keys import KeyEdit
 from vhdprep.prepare.plan import Change, Forecast, Left, Plan
 from vhdprep.vhd.blocks import extents
 
@@ -98,7 +99,13 @@ def _plan(data: dict[str, Any]) -> Plan:
 
 
 def _change(data: dict[str, Any]) -> Change:
-    given = {**data, "rules": tuple(data["rules"]), "spot": Spot(**data["spot"]), "lines": tuple(data["lines"])}
+    given = {
+        **data,
+        "rules": tuple(data["rules"]),
+        "spot": Spot(**data["spot"]),
+        "lines": tuple(data["lines"]),
+        "keys": tuple(KeyEdit(**each) for each in data["keys"]),
+    }
     return Change(**{**given, "before": _content(data["before"]), "after": _content(data["after"])})
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vhdprep.prepare.plan import Change, Forecast, Left, Plan
     from vhdprep.prepare.run import Prepared
 
-_WORDS = {"remove": "remove", "write": "write", "link": "link", "directory": "make directory"}
+_WORDS = {"registry": "edit hive", "remove": "remove", "write": "write", "link": "link", "directory": "make directory"}
 
 
 def plan_text(plan: Plan, verdict: Verdict | None) -> str:
@@ -57,6 +57,10 @@ def _change_lines(change: Change) -> Iterator[str]:
     target = f" -> {change.after.target}" if change.after is not None and change.after.target else ""
     yield f"  {what} {safe(change.shown)}{safe(target)}  ({_content(change.before)}; {', '.join(change.rules)})"
     yield from (f"      {safe(line)}" for line in change.lines)
+    for edit in change.keys:
+        name = f"{edit.shown}\\{edit.name}" if edit.name is not None else edit.shown
+        was, will = edit.before or "nothing", edit.value if edit.type else "removed"
+        yield f"      {safe(name)}: {safe(was)} -> {safe(str(will))}"
 
 
 def _content(content: Content | None) -> str:
