@@ -17,9 +17,10 @@ from vhdprep.model import DiskReport, Report, Target, judge
 from vhdprep.vhd.container import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from vhdprep.disk.backend import Disk
     from vhdprep.guest.image import Guest, Image, ImageDisk
     from vhdprep.model import Phase, Provisioner
     from vhdprep.ruleset.rule import Rule
@@ -43,13 +44,18 @@ def check(
         UsageError: a file is missing, may not be read, or is named twice.
         BackendUnavailable: the backend cannot run here.
     """
+    clock = Clock()
+    with open_tree(path, target=target) if tree else open_image(path, data=data, target=target, backend=backend, avoid=avoid) as image:
+        return judge_image(image, path, rules, backend, clock)
+
+
+def judge_image(image: Image, path: Path, rules: tuple[Rule, ...], backend: str, clock: Clock) -> Report:
+    """What ``rules`` say of an image that is open."""
     from vhdprep.ruleset.evaluate import evaluate
     from vhdprep.ruleset.load import digest
 
-    clock = _Clock()
-    with open_tree(path, target=target) if tree else open_image(path, data=data, target=target, backend=backend, avoid=avoid) as image:
-        findings = evaluate(rules, image)
-        report = _report(image, path, backend, clock)
+    findings = evaluate(rules, image)
+    report = _report(image, path, backend, clock)
     verdict = judge(findings, report.gaps)
     judged = report._replace(findings=findings, verdict=verdict, ruleset_digest=digest(rules), ruleset_size=len(rules))
     return judged._replace(seconds=clock.seconds())
@@ -65,7 +71,7 @@ def inspect(
     avoid: Mapping[str, str] = NOTHING,
 ) -> Report:
     """The same reading without rules; ``container_only`` stops before the partition table."""
-    clock = _Clock()
+    clock = Clock()
     if container_only:
         disks = tuple(DiskReport(role, describe(each), None, ()) for role, _, each in _roles(path, data))
         return _plain_report(str(path), disks, (), Target.GENERALIZED, backend, clock)
@@ -78,9 +84,15 @@ def inspect(
 
 @contextmanager
 def open_image(
-    path: Path, *, target: Target, data: Sequence[Path] = (), backend: str = "native", avoid: Mapping[str, str] = NOTHING
+    path: Path,
+    *,
+    target: Target,
+    data: Sequence[Path] = (),
+    backend: str = "native",
+    avoid: Mapping[str, str] = NOTHING,
+    over: Callable[[Disk], Disk] | None = None,
 ) -> Iterator[Image]:
-    """Everything that rules may look at, open while the block runs."""
+    """Everything that rules may look at, open while the block runs; ``over`` lays something over each disk."""
     from vhdprep.disk.backend import Source, load_backend
     from vhdprep.guest.image import Image, ImageDisk
 
@@ -95,9 +107,15 @@ def open_image(
             else:
                 size = source.container.virtual_size
                 container = source.container._replace(virtual_size=disk.size if size is None else size)
-                disks.append(ImageDisk(role, container, disk, None, name))
+                disks.append(ImageDisk(role, container, over(disk) if over else disk, None, name))
         guest, no_guest = _find_guest(disks)
         yield Image(tuple(disks), guest, no_guest, target)
+
+
+def look_again(image: Image) -> Image:
+    """The same disks with the operating system on them found and read anew."""
+    guest, no_guest = _find_guest(image.disks)
+    return image._replace(guest=guest, no_guest=no_guest)
 
 
 def _roles(path: Path, data: Sequence[Path]) -> list[tuple[Literal["os", "data"], str, Path]]:
@@ -184,7 +202,7 @@ def _booted_instead(guest: Guest) -> str | None:
     return root.id if root is not None and root.id != guest.root else None
 
 
-class _Clock:
+class Clock:
     """When a run began, and how long it has taken."""
 
     def __init__(self) -> None:
@@ -192,6 +210,7 @@ class _Clock:
         self._begin = time.perf_counter()
 
     def seconds(self) -> float:
+        """Since it began."""
         return time.perf_counter() - self._begin
 
 
@@ -208,7 +227,7 @@ def _find_guest(disks: Sequence[ImageDisk]) -> tuple[Guest | None, str | None]:
         return None, str(error)
 
 
-def _report(image: Image, path: Path, backend: str, clock: _Clock) -> Report:
+def _report(image: Image, path: Path, backend: str, clock: Clock) -> Report:
     disks = tuple(
         DiskReport(each.role, each.container, each.disk.table if each.disk else None, tuple(each.disk.volumes) if each.disk else ())
         for each in image.disks
@@ -237,7 +256,7 @@ def _find_phase(guest: Guest) -> Phase | None:
     return found._replace(witnesses=tuple(masked(each) for each in found.witnesses))
 
 
-def _plain_report(subject: str, disks: tuple[DiskReport, ...], gaps: tuple[str, ...], target: Target, backend: str, clock: _Clock) -> Report:
+def _plain_report(subject: str, disks: tuple[DiskReport, ...], gaps: tuple[str, ...], target: Target, backend: str, clock: Clock) -> Report:
     return Report(
         subject=subject,
         target=target,

@@ -6,15 +6,20 @@ what it could not read is a gap, so the verdict is never ready. Costs one ``fork
 
 from __future__ import annotations
 
+import copyreg
 import os
+import pickle
 import signal
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
 from vhdprep.disk import recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+_T = TypeVar("_T")
 
 MAX_SECONDS = 120
 """Processor time of one run; reading an image of any size takes a few seconds."""
@@ -55,6 +60,59 @@ def shield() -> Mapping[str, str]:
         avoid[place] = why
     avoid[recorder.CONTAINER] = "reading it crashed again and again"
     return avoid
+
+
+def call(work: Callable[[Mapping[str, str]], _T]) -> _T:
+    """What ``work`` gives when it is carried out in such a child; this process goes on, unbounded.
+
+    ``work`` takes what must not be read, and why. Its result must be one that can be pickled; so must its errors.
+    """
+    if not hasattr(os, "fork"):
+        return work({})
+    recorder.share()
+    avoid: dict[str, str] = {}
+    for _ in range(MAX_TRIES):
+        recorder.note("")
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(reading)
+            _limit()
+            _answer(work, avoid, writing)
+        os.close(writing)
+        with os.fdopen(reading, "rb") as pipe:
+            data = pipe.read()
+        code = _wait(child)
+        if code == 0 and data:
+            result, error = pickle.loads(data)
+            if error is not None:
+                raise error
+            return cast("_T", result)
+        if -code in _OURS:
+            raise KeyboardInterrupt
+        place, why = _blame(max(-code, 0))
+        if place in avoid:
+            place = recorder.CONTAINER
+        avoid[place] = why
+    return work({**avoid, recorder.CONTAINER: "reading it crashed again and again"})
+
+
+def _answer(work: Callable[[Mapping[str, str]], object], avoid: Mapping[str, str], writing: int) -> NoReturn:
+    """The child's part: hand the result, or the error, through the pipe."""
+    code = 1
+    try:
+        try:
+            answer: tuple[object, Exception | None] = (work(avoid), None)
+        except Exception as error:  # noqa: BLE001 - it is raised again in the parent
+            answer = (None, error)
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(pickle.dumps(answer))
+        code = 0
+    finally:
+        os._exit(code)
+
+
+copyreg.pickle(MappingProxyType, lambda proxy: (MappingProxyType, (dict(proxy),)))  # reports hold some
 
 
 def finished() -> None:

@@ -1,4 +1,4 @@
-"""The remedies as data. What a person does by hand is derived here; nothing here performs anything."""
+"""The remedies as data. Nothing here performs anything."""
 
 from __future__ import annotations
 
@@ -14,35 +14,34 @@ class Disposition(StrEnum):
     MANUAL = "manual"
 
 
-def _shell(patterns: tuple[str, ...]) -> str:
-    """Where to type a command with these patterns: braces and ``**`` are bash's."""
-    wide = "shopt -s globstar; " if any("**" in pattern for pattern in patterns) else ""
-    shell = "bash" if wide or any("{" in pattern for pattern in patterns) else "a shell"
-    return f"In {shell} of the guest, as root: {wide}"
-
-
 class RemoveFiles(NamedTuple):
-    """Delete every path that matches; a path that is already gone is no error."""
+    """Delete every path that matches or that the finding names; a path that is already gone is no error."""
 
     patterns: tuple[str, ...]
     disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
 
-    @property
-    def steps(self) -> tuple[str, ...]:
-        """What to do by hand."""
-        return (f"{_shell(self.patterns)}rm -rf {' '.join(self.patterns)}",)
+
+class RemoveFoundFiles(NamedTuple):
+    """Delete exactly the files that the finding names, also where it names lines of them."""
+
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
 
 
 class TruncateFiles(NamedTuple):
-    """Empty every file that matches, keeping its owner and mode."""
+    """Empty every file that matches or that the finding names, keeping its owner and mode."""
 
     patterns: tuple[str, ...]
     disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
 
-    @property
-    def steps(self) -> tuple[str, ...]:
-        """What to do by hand."""
-        return (f"{_shell(self.patterns)}truncate -c -s 0 {' '.join(self.patterns)}",)
+
+class TruncateFoundFiles(NamedTuple):
+    """Empty exactly the files that the finding names, keeping their owner and mode."""
+
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
 
 
 class WriteFile(NamedTuple):
@@ -51,11 +50,25 @@ class WriteFile(NamedTuple):
     path: str
     text: str
     disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
 
-    @property
-    def steps(self) -> tuple[str, ...]:
-        """What to do by hand."""
-        return (f"In the guest, write {self.path} with this content:", *(f"  {line}" for line in self.text.rstrip().splitlines()))
+
+class MakeLink(NamedTuple):
+    """Put a symbolic link in the place of whatever stands there."""
+
+    path: str
+    target: str
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class AppendLine(NamedTuple):
+    """Add one line at the end of the first of these configuration files that is there."""
+
+    first_present: tuple[str, ...]
+    line: str
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
 
 
 class SetConfigValue(NamedTuple):
@@ -65,11 +78,72 @@ class SetConfigValue(NamedTuple):
     key: str
     value: str
     disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
 
-    @property
-    def steps(self) -> tuple[str, ...]:
-        """What to do by hand."""
-        return (f"In the guest, set in {self.path}: {self.key}={self.value}",)
+
+class SetIniValue(NamedTuple):
+    """Set one key in a section of an ini file, keeping everything else."""
+
+    path: str
+    section: str
+    key: str
+    value: str
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class SetSshOption(NamedTuple):
+    """Give an option of sshd its value where sshd takes it from: the first line that sets it."""
+
+    option: str
+    value: str
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class CommentOutFoundLines(NamedTuple):
+    """Put a # before exactly the lines that the finding names; a path that it names as a whole is deleted."""
+
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class RemoveFoundLines(NamedTuple):
+    """Delete exactly the lines that the finding names."""
+
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class NameFoundVolumes(NamedTuple):
+    """Write UUID=... for the device in the first field of exactly the fstab lines that the finding names."""
+
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class NameRootByUuid(NamedTuple):
+    """Write root=UUID=... for the device in every boot entry."""
+
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class AddMountOption(NamedTuple):
+    """Add an option to exactly the lines of fstab that the finding names."""
+
+    option: str
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class SetKernelArguments(NamedTuple):
+    """Add and remove kernel arguments, in the defaults of GRUB and in what the boot loader reads; `name`, or `name=value` for that one."""
+
+    add: tuple[str, ...]
+    remove: tuple[str, ...]
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
 
 
 class EnableSystemdUnit(NamedTuple):
@@ -77,13 +151,23 @@ class EnableSystemdUnit(NamedTuple):
 
     first_present: tuple[str, ...]
     disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
 
-    @property
-    def steps(self) -> tuple[str, ...]:
-        """What to do by hand."""
-        first, *others = self.first_present
-        either = f" (or {', '.join(others)}, whichever is installed)" if others else ""
-        return (f"In the guest, as root: systemctl unmask {first}; systemctl enable {first}{either}",)
+
+class EnableSystemdUnits(NamedTuple):
+    """Enable every one of the units that is installed."""
+
+    units: tuple[str, ...]
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class DisableSystemdUnits(NamedTuple):
+    """Take away what starts the units at boot."""
+
+    units: tuple[str, ...]
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
 
 
 class LockPassword(NamedTuple):
@@ -91,11 +175,42 @@ class LockPassword(NamedTuple):
 
     account: str
     disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
 
-    @property
-    def steps(self) -> tuple[str, ...]:
-        """What to do by hand."""
-        return (f"In the guest, as root: usermod -p '*' {self.account} (FreeBSD: pw usermod {self.account} -h -)",)
+
+class LockFoundPasswords(NamedTuple):
+    """Make the passwords of exactly the accounts that the finding names unusable."""
+
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class SetRegistryValue(NamedTuple):
+    """Set one value of the Windows registry; `type` is `dword` or `sz`."""
+
+    key: str
+    name: str
+    type: str
+    value: str
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class RemoveRegistryValue(NamedTuple):
+    """Delete one value of the Windows registry."""
+
+    key: str
+    name: str
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class RemoveRegistryKey(NamedTuple):
+    """Delete a key of the Windows registry with everything below it."""
+
+    key: str
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
 
 
 class ConvertVhd(NamedTuple):
@@ -104,19 +219,7 @@ class ConvertVhd(NamedTuple):
     source: str
     """qemu-img's name of the format the image is in."""
     disposition: Disposition = Disposition.SAFE
-
-    @property
-    def steps(self) -> tuple[str, ...]:
-        """What to do by hand.
-
-        qemu-img measures a VHD by its cylinders for some creators and would lose the end: it is told not to.
-        """
-        by_size = "--image-opts driver=vpc,force_size_calc=current_size,file.filename=SOURCE"
-        return (
-            f"qemu-img convert {by_size if self.source == 'vpc' else f'-f {self.source} SOURCE'} -O raw disk.raw",
-            "qemu-img resize -f raw disk.raw SIZE   (SIZE: the next whole number of MiB; on GPT then: sgdisk -e disk.raw)",
-            "qemu-img convert -f raw -O vpc -o subformat=fixed,force_size=on disk.raw IMAGE.vhd",
-        )
+    by_hand: tuple[str, ...] = ()
 
 
 class Manual(NamedTuple):
@@ -126,15 +229,60 @@ class Manual(NamedTuple):
     disposition: Disposition = Disposition.MANUAL
 
 
-Remedy = RemoveFiles | TruncateFiles | WriteFile | SetConfigValue | EnableSystemdUnit | LockPassword | ConvertVhd | Manual
+Remedy = (
+    RemoveFiles
+    | RemoveFoundFiles
+    | TruncateFiles
+    | TruncateFoundFiles
+    | WriteFile
+    | MakeLink
+    | AppendLine
+    | SetConfigValue
+    | SetIniValue
+    | SetSshOption
+    | CommentOutFoundLines
+    | RemoveFoundLines
+    | NameFoundVolumes
+    | NameRootByUuid
+    | AddMountOption
+    | SetKernelArguments
+    | EnableSystemdUnit
+    | EnableSystemdUnits
+    | DisableSystemdUnits
+    | LockPassword
+    | LockFoundPasswords
+    | SetRegistryValue
+    | RemoveRegistryValue
+    | RemoveRegistryKey
+    | ConvertVhd
+    | Manual
+)
 
 REMEDIES: dict[str, type[Remedy]] = {
     "remove_files": RemoveFiles,
+    "remove_found_files": RemoveFoundFiles,
     "truncate_files": TruncateFiles,
+    "truncate_found_files": TruncateFoundFiles,
     "write_file": WriteFile,
+    "make_link": MakeLink,
+    "append_line": AppendLine,
     "set_config_value": SetConfigValue,
+    "set_ini_value": SetIniValue,
+    "set_ssh_option": SetSshOption,
+    "comment_out_found_lines": CommentOutFoundLines,
+    "remove_found_lines": RemoveFoundLines,
+    "name_found_volumes": NameFoundVolumes,
+    "name_root_by_uuid": NameRootByUuid,
+    "add_mount_option": AddMountOption,
+    "set_kernel_arguments": SetKernelArguments,
     "enable_systemd_unit": EnableSystemdUnit,
+    "enable_systemd_units": EnableSystemdUnits,
+    "disable_systemd_units": DisableSystemdUnits,
     "lock_password": LockPassword,
+    "lock_found_passwords": LockFoundPasswords,
+    "set_registry_value": SetRegistryValue,
+    "remove_registry_value": RemoveRegistryValue,
+    "remove_registry_key": RemoveRegistryKey,
     "convert_vhd": ConvertVhd,
     "manual": Manual,
 }
@@ -148,4 +296,4 @@ def kind(remedy: Remedy) -> str:
 
 def parameters(remedy: type[Remedy]) -> dict[str, bool]:
     """Parameter → whether it takes a list, in the order of declaration."""
-    return {name: "tuple" in str(remedy.__annotations__[name]) for name in remedy._fields if name != "disposition"}
+    return {name: "tuple" in str(remedy.__annotations__[name]) for name in remedy._fields if name not in ("disposition", "by_hand")}

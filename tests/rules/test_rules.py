@@ -12,6 +12,7 @@ import pytest
 from fixtures import build, coverage, phases, serverroles
 from fixtures.docs import compiled_rules, conformance_table, limits
 from vhdprep import remedy as remedies
+from vhdprep.byhand import steps
 from vhdprep.guest.formats import yamltext
 from vhdprep.model import Outcome, Severity
 from vhdprep.probes import PROBES
@@ -48,7 +49,7 @@ def test_a_rule_file_follows_its_json_schema(rule):
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_rule_tells_what_to_do_in_safe_words(rule):
-    assert rule.remedy.steps
+    assert steps(rule.remedy)
     assert rule.why.endswith(".")
     assert rule.title[0].isupper() or rule.title.startswith(("cloud-init", "sshd", "waagent", "fstab", "hv_"))
     assert all(reference.startswith("https://") for reference in rule.references)

@@ -11,7 +11,7 @@ from vhdprep.errors import RuleError, Unreadable
 from vhdprep.model import ABSENT, Finding, Observation, Outcome, Severity, Target, Verdict, judge
 from vhdprep.probes.registry import Probe
 from vhdprep.remedy import Manual
-from vhdprep.ruleset.evaluate import _mask, judge_rule, show
+from vhdprep.ruleset.evaluate import judge_rule, mask, show
 from vhdprep.ruleset.load import load_rules, select
 from vhdprep.ruleset.matchers import MATCHERS, quantity, version
 from vhdprep.ruleset.rule import AllOf, AnyOf, AppliesTo, Leaf, Not, Rule
@@ -104,7 +104,7 @@ def test_what_a_key_names_a_secret_is_never_shown(line, shown):
 def test_a_line_made_to_be_slow_is_masked_in_time():
     started = time.process_time()
     for text in ("password" * 2000, "pass" * 4000, "a-" * 8000, "--" * 8000, "token " * 3000, "_pass" * 3000, "passwd " + " " * 16000):
-        _mask(text)
+        mask(text)
     assert time.process_time() - started < 2
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -123,3 +124,40 @@ def terminal_width() -> int:
     import shutil
 
     return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
+
+
+class Progress:
+    """One line on standard error while something takes long; nothing where that is no terminal."""
+
+    def __init__(self) -> None:
+        """Nothing is shown yet."""
+        self._shown = sys.stderr.isatty()
+        self._step, self._begin, self._last = "", 0.0, 0.0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown and self._step:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+
+    def __call__(self, done: int, total: int, step: str) -> None:
+        """``done`` of ``total`` (bytes, where a disk is copied or compared) of this step."""
+        if not self._shown:
+            return
+        now = time.monotonic()
+        if step != self._step:
+            self._step, self._begin, self._last = step, now, 0.0
+        if now - self._last < 0.2 and done < total:
+            return
+        self._last = now
+        sys.stderr.write(f"\r\033[K{self._line(done, total, now - self._begin)}")
+        sys.stderr.flush()
+
+    def _line(self, done: int, total: int, seconds: float) -> str:
+        share = f"{self._step} {100 * done // total if total else 100} %"
+        if self._step not in ("copy", "compare") or not done or seconds < 0.5:
+            return share
+        speed = done / seconds
+        return f"{share}, {speed / 2**20:.0f} MiB/s, {(total - done) / speed:.0f} s left"

@@ -57,7 +57,7 @@ class GuestFiles:
         """
         real = self.resolve(source)
         if real is not None:
-            files, inner = self._at(real)
+            files, inner = self.locate(real)
             place = self.resolve(point) or point
             below = {path: mount for path, mount in self._mounts.items() if deep and path.startswith(f"{real}/")}
             self._put(place, (files, inner.rstrip("/")))
@@ -66,6 +66,10 @@ class GuestFiles:
 
     def _put(self, point: str, mount: tuple[Files, str] | str) -> None:
         self._mounts[point.rstrip("/")] = mount
+        self.forget()
+
+    def forget(self) -> None:
+        """Look anew from now on: what lies below has changed."""
         self._stats.clear()
         self._trees.clear()
         self._resolved = {"/": ""}
@@ -99,7 +103,7 @@ class GuestFiles:
         real = self.resolve(path)
         if real is None:
             return ()
-        files, inner = self._at(real)
+        files, inner = self.locate(real)
         return sorted(files.list(inner))
 
     def read(self, path: str, limit: int, offset: int = 0) -> bytes:
@@ -107,7 +111,7 @@ class GuestFiles:
         real = self.resolve(path)
         if real is None:
             return b""
-        files, inner = self._at(real)
+        files, inner = self.locate(real)
         return files.read(inner, limit, offset)
 
     def text(self, path: str) -> str | None:
@@ -132,7 +136,7 @@ class GuestFiles:
         real = self.resolve(path, follow_last=False)
         if real is None:
             return ""
-        files, inner = self._at(real)
+        files, inner = self.locate(real)
         return files.readlink(inner)
 
     def overlaid(self, directories: Iterable[str], pattern: str) -> dict[str, str]:
@@ -205,7 +209,7 @@ class GuestFiles:
         return real
 
     def _read_link(self, real: str) -> str:
-        files, inner = self._at(real)
+        files, inner = self.locate(real)
         target = files.readlink(inner)
         if not target:
             raise Unreadable(f"{real}: the symbolic link's target cannot be read")
@@ -214,12 +218,12 @@ class GuestFiles:
     def _lstat(self, real: str) -> FileStat | None:
         key = self.key(real)
         if key not in self._stats:
-            files, inner = self._at(real)
+            files, inner = self.locate(real)
             self._stats[key] = files.lstat(inner)
         return self._stats[key]
 
-    def _at(self, real: str) -> tuple[Files, str]:
-        """The file system that holds the resolved path, and the path inside it."""
+    def locate(self, real: str) -> tuple[Files, str]:
+        """The file system that holds the resolved path, and the path inside it; ``Unreadable`` where it could not be opened."""
         point = real
         while point not in self._mounts:
             point = point.rpartition("/")[0]
@@ -250,7 +254,7 @@ class GuestFiles:
         real = self.resolve(path)
         if real is None:
             return ()
-        files, inner = self._at(real)
+        files, inner = self.locate(real)
         names = files.list(inner)
         if files.case_sensitive or not names:
             return sorted(_matching(names, pattern))

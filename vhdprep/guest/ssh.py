@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from vhdprep.guest.image import Guest
 
-_FILES = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config")
+FILES = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config")
 _SETTING = re.compile(r'\s*"?(\w+)"?(?:\s*=\s*|\s+|$)(.*)$')
 _MAX_DEPTH = 16
 """servconf.c ``SERVCONF_MAX_DEPTH``."""
@@ -28,7 +28,7 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 def options(guest: Guest) -> dict[str, tuple[str, str]]:
     """Lower-case keyword → (value, place), as sshd would use them for every connection."""
     found: dict[str, tuple[str, str]] = {}
-    path = next((each for each in _FILES if guest.files.is_file(each)), None)
+    path = next((each for each in FILES if guest.files.is_file(each)), None)
     if path is not None:
         for keyword, value, place in _read(guest, path, 0):
             found.setdefault(keyword, (value, place))

@@ -60,6 +60,11 @@ class Subtree:
         """Target of a link."""
         return self._files.readlink(self._below(path))
 
+    def outermost(self, path: str) -> tuple[Files, str]:
+        """The file system that this is a part of, and where ``path`` stands in it."""
+        below = self._below(path)
+        return self._files.outermost(below) if isinstance(self._files, Subtree) else (self._files, below)
+
     def _below(self, path: str) -> str:
         return self._path + path if path != "/" else self._path
 

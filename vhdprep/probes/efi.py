@@ -20,7 +20,7 @@ def efi_files(image: Image, *, patterns: tuple[str, ...]) -> Observation:
     """
     files = _partition(image)
     found = [path for pattern in patterns for path in (files.glob(pattern) if files else ())]
-    parts = tuple(Observation("file", path) for path in dict.fromkeys(found))
+    parts = tuple(Observation("file", f"ESP:{path}") for path in dict.fromkeys(found))
     return Observation.listing(", ".join(f"ESP:{pattern}" for pattern in patterns), parts)
 
 

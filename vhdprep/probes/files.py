@@ -67,7 +67,7 @@ def file_lines(image: Image, *, patterns: tuple[str, ...], matching: str, secret
     guest = image.need_guest()
     expression = re.compile(matching)
     parts = []
-    for path in dict.fromkeys(path for pattern in patterns for path in _glob(guest, pattern)):
+    for path in dict.fromkeys(path for pattern in patterns for path in find(guest, pattern)):
         if not guest.files.is_file(path):
             continue
         for number, line in enumerate(lines(guest.files.text(path) or ""), 1):
@@ -117,7 +117,7 @@ def file_head(image: Image, *, path: str, size: int) -> Observation:
     return Observation(files.read(path, min(size, _HEAD)).hex(), path)
 
 
-def _glob(guest: Guest, pattern: str) -> Iterator[str]:
+def find(guest: Guest, pattern: str) -> Iterator[str]:
     """Paths that match; a pattern that begins with ``~/`` is looked for below every home directory, whose own name is no pattern."""
     if not pattern.startswith("~/"):
         yield from guest.files.glob(pattern)
@@ -137,9 +137,9 @@ def link_target(image: Image, *, path: str) -> Observation:
 
 def list_paths(guest: Guest, patterns: tuple[str, ...], ignore: tuple[str, ...], kind: Kind, *, non_empty: bool, secret: bool) -> Observation:
     """The paths that match ``patterns`` and are wanted, each once."""
-    ignored = {guest.files.key(path) for pattern in ignore for path in _glob(guest, pattern)}
+    ignored = {guest.files.key(path) for pattern in ignore for path in find(guest, pattern)}
     parts: dict[str, Observation] = {}
-    for path in dict.fromkeys(path for pattern in patterns for path in _glob(guest, pattern) if guest.files.key(path) not in ignored):
+    for path in dict.fromkeys(path for pattern in patterns for path in find(guest, pattern) if guest.files.key(path) not in ignored):
         found = guest.files.lstat(path)
         if found is not None and found.kind is FileKind.LINK and kind in ("file", "directory"):
             found = guest.files.stat(path)  # whoever opens it is led on

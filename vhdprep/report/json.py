@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from vhdprep import remedy as remedies
+from vhdprep.byhand import steps
 from vhdprep.model import ABSENT, Outcome, Value
 from vhdprep.report import upload
 
@@ -101,7 +102,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 def _remedy(remedy: remedies.Remedy) -> dict[str, Any]:
     values = {name: getattr(remedy, name) for name in remedies.parameters(type(remedy)) if name != "steps"}
-    return {"kind": remedies.kind(remedy), "disposition": str(remedy.disposition), "with": values, "steps": list(remedy.steps)}
+    return {"kind": remedies.kind(remedy), "disposition": str(remedy.disposition), "with": values, "steps": list(steps(remedy))}
 
 
 def _value(value: Value) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from vhdprep.byhand import steps
 from vhdprep.model import Outcome, Severity, Target, Verdict
 from vhdprep.remedy import LockPassword, RemoveFiles, TruncateFiles
 from vhdprep.report import upload, words
@@ -143,7 +144,7 @@ def _finding(finding: Finding, code: str, page: _Page) -> Iterator[str]:
         yield from page.paragraph(finding.why, "    ", "Why: ")
     if finding.remedy:
         label = "Remedy: "
-        for step in finding.remedy.steps:
+        for step in steps(finding.remedy):
             yield from page.paragraph(words.safe(step), "    ", label)
             label = " " * len("Remedy: ")
     if page.verbose:

@@ -223,11 +223,12 @@ def masked(seen: Observation) -> Observation:
     """Without passwords: of a URL (``http://user:password@proxy``), of keys that name one (``password=…`` in a line of fstab)."""
     value = seen.value
     if isinstance(value, tuple):
-        return seen._replace(value=tuple(_mask(each) for each in value))
-    return seen._replace(value=_mask(value)) if isinstance(value, str) else seen
+        return seen._replace(value=tuple(mask(each) for each in value))
+    return seen._replace(value=mask(value)) if isinstance(value, str) else seen
 
 
-def _mask(text: str) -> str:
+def mask(text: str) -> str:
+    """A text without passwords, as ``masked`` leaves them out."""
     return _SECRET.sub(r"\1***", _URL_SECRET.sub(r"\1***@", text))
 
 

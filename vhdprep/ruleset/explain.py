@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from vhdprep.byhand import steps
 from vhdprep.ruleset.rule import AllOf, AnyOf, Check, Leaf, Not
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def explain(rule: Rule) -> str:
     if rule.when is not None:
         lines += ["  only when", *_tree(rule.when, "    ")]
     lines += ["  holds if", *_tree(rule.check, "    "), "", "  fix"]
-    lines += [f"    {step}" for step in rule.remedy.steps]
+    lines += [f"    {step}" for step in steps(rule.remedy)]
     if rule.azure_says:
         lines += ["", *_paragraph(f'Azure says: "{rule.azure_says}"')]
     lines += ["", *(f"  {reference}" for reference in rule.references), f"  rule file: {rule.source}"]

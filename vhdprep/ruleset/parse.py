@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from vhdprep import remedy as remedies
 from vhdprep.guest.detect import MACHINES
@@ -15,7 +15,7 @@ from vhdprep.ruleset.matchers import MATCHERS, quantity
 from vhdprep.ruleset.rule import FACT_KEYS, IMAGE_KEYS, AllOf, AnyOf, AppliesTo, Check, Leaf, Not
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from vhdprep.probes import ParameterInfo, Probe
 
@@ -90,8 +90,8 @@ class Parser:
         if kind is remedies.Manual:
             self._only(data, {"kind", "steps"})
             return remedies.Manual(self.texts(data.get("steps"), "steps", data))
-        self._only(data, {"kind", "with", "disposition"})
-        given = data.get("with")
+        self._only(data, {"kind", "with", "disposition", "steps"})
+        given = data.get("with", Lines())
         wanted = remedies.parameters(kind)
         if not isinstance(given, Lines) or set(given) != set(wanted):
             self._no(line, f"remedy {data['kind']} takes with: {', '.join(wanted)}")
@@ -100,7 +100,9 @@ class Parser:
             self._no(line, "a remedy's disposition is safe or unsafe")
             return fallback
         values: dict[str, Any] = {name: self.texts(given[name], name, given) if many else str(given[name]) for name, many in wanted.items()}
-        return kind(**values, disposition=remedies.Disposition(data["disposition"]))
+        by_hand = self.texts(data["steps"], "steps", data) if "steps" in data else ()
+        build = cast("Callable[..., remedies.Remedy]", kind)
+        return build(**values, disposition=remedies.Disposition(data["disposition"]), by_hand=by_hand)
 
     def texts(self, data: Any, name: str, parent: Lines) -> tuple[str, ...]:
         """A list of texts."""

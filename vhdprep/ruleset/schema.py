@@ -111,8 +111,8 @@ def _remedy(name: str, kind: type[remedies.Remedy]) -> dict[str, Any]:
         return base | {"required": ["kind", "steps"], "properties": {"kind": {"const": "manual"}, "steps": _TEXTS}}
     params = {"type": "object", "additionalProperties": False, "required": list(wanted), "properties": wanted}
     return base | {
-        "required": ["kind", "with", "disposition"],
-        "properties": {"kind": {"const": name}, "with": params, "disposition": {"enum": ["safe", "unsafe"]}},
+        "required": ["kind", *(["with"] if wanted else []), "disposition"],
+        "properties": {"kind": {"const": name}, "with": params, "disposition": {"enum": ["safe", "unsafe"]}, "steps": _TEXTS},
     }
 
 

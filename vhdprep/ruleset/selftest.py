@@ -95,11 +95,16 @@ def _run(rule: Rule, example: Any) -> Result:
     return Result(example["name"], str(example["outcome"]), str(finding.outcome), finding.traceback or detail)
 
 
-def build_image(given: Mapping[str, Any]) -> Image:
-    """The image that an example describes."""
+def build_disk(given: Mapping[str, Any]) -> Disk:
+    """The disk that an example describes."""
+    return _disk(given, tuple(given.get("unreadable", ())))
+
+
+def build_image(given: Mapping[str, Any], disk: Disk | None = None) -> Image:
+    """The image that an example describes, on its own disk or on ``disk``."""
     unreadable = tuple(given.get("unreadable", ()))
     container = _container(given.get("vhd", {}), unreadable)
-    disk = _disk(given, unreadable)
+    disk = disk or _disk(given, unreadable)
     guest = None if given.get("guest", "") is None else _guest(given, disk, unreadable)
     target = Target(given.get("target", Target.GENERALIZED))
     reason = "the container could not be opened" if "disk" in unreadable else None
@@ -163,7 +168,7 @@ def _disk(given: Mapping[str, Any], unreadable: tuple[str, ...]) -> MemoryDisk:
     return MemoryDisk(stated.get("size", _SIZE), table, volumes, {"p1": tree}, facts, _defects(stated.get("defects", {})))
 
 
-def _guest(given: Mapping[str, Any], disk: MemoryDisk, unreadable: tuple[str, ...]) -> Guest:
+def _guest(given: Mapping[str, Any], disk: Disk, unreadable: tuple[str, ...]) -> Guest:
     stated = dict(given.get("facts", {}))
     distro = str(stated.get("distro", "debian"))
     linux = _DEBIAN._replace(distro=distro, family=FAMILIES.get(distro, distro))

@@ -1,0 +1,131 @@
+"""Whole runs over real file systems: ext4, XFS on LVM, btrfs. Each starts the appliance once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from vhdprep.check import check, open_image
+from vhdprep.model import Outcome, Target, Verdict
+from vhdprep.prepare import run
+
+pytestmark = [pytest.mark.libguestfs, pytest.mark.usefixtures("appliance")]
+
+USED = {
+    "debian-12-used": {"linux-human-accounts-removed"},
+    "rhel-9-used": {"linux-boot-efi-fallback-program-absent", "linux-disk-lvm-absent"},
+    "fedora-used": {"linux-boot-efi-fallback-program-absent", "linux-boot-trusted-launch-listed", "linux-nvme-release-listed"},
+}
+"""Recipe → what takes a person, and is still there afterwards."""
+
+
+def quiet(done, total, step):
+    """No progress."""
+
+
+def identity(path):
+    """What changes when a file is written."""
+    found = path.stat()
+    return hashlib.sha256(path.read_bytes()).hexdigest(), found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+@pytest.fixture(scope="module")
+def done(image, wish, tmp_path_factory):
+    """Recipe → source, its identity before, the copy, and what came of it; each is prepared once."""
+    made = {}
+
+    def prepare(name):
+        if name not in made:
+            source = image(name)
+            copy = tmp_path_factory.mktemp(name) / "copy.vhd"
+            before = identity(source)
+            made[name] = source, before, copy, run.prepare(source, copy, wish._replace(unsafe=True), progress=quiet)
+        return made[name]
+
+    return prepare
+
+
+@pytest.mark.parametrize("name", USED)
+def test_a_used_machine_becomes_an_image_that_is_ready(done, rules, name):
+    source, before, copy, result = done(name)
+    assert identity(source) == before
+    report = check(copy, rules)
+    assert report.verdict is Verdict.READY
+    assert {each.rule_id for each in report.findings if each.outcome is Outcome.FAIL} == USED[name]
+    fixed = {each.rule_id for each in result.after.findings if each.outcome is Outcome.FIXED}
+    failed = {each.rule_id for each in result.before.findings if each.outcome is Outcome.FAIL}
+    assert fixed == failed - USED[name]
+
+
+@pytest.mark.parametrize("name", USED)
+def test_the_forecast_of_the_plan_is_what_came_true(done, name):
+    *_, result = done(name)
+    wanted = {each.rule: each.after for each in result.plan.forecast}
+    came = {each.rule_id: Outcome.PASS if each.outcome is Outcome.FIXED else each.outcome for each in result.after.findings}
+    assert {rule: came[rule] for rule in wanted} == wanted
+
+
+@pytest.mark.parametrize("name", USED)
+def test_preparing_what_was_prepared_plans_nothing(done, wish, name):
+    _, _, copy, _ = done(name)
+    assert run.look(copy, wish._replace(unsafe=True)).planned.plan.is_empty
+
+
+@pytest.mark.parametrize("name", USED)
+def test_the_ledger_names_every_change_with_its_rule(done, name):
+    _, _, copy, result = done(name)
+    ledger = json.loads(copy.with_name("copy.vhd.changes.json").read_text(encoding="utf-8"))
+    assert ledger["verdict"] == {"before": "not-ready", "after": "ready"}
+    assert [(each["what"], each["shown"], each["rules"]) for each in ledger["changes"]] == [
+        (each.what, each.shown, list(each.rules)) for each in result.plan.changes
+    ]
+    assert "$6$" not in json.dumps(ledger)
+
+
+def test_comments_modes_and_line_order_of_an_edited_file_are_kept(done):
+    _, _, copy, _ = done("rhel-9-used")
+    with open_image(copy, target=Target.GENERALIZED) as opened:
+        files = opened.guest.files
+        assert files.text("/etc/ssh/sshd_config") == "# This file keeps its comments.\nClientAliveInterval 180\nPermitRootLogin prohibit-password\n"
+        entry = files.text(files.glob("/boot/loader/entries/*.conf")[0])
+        assert "console=tty1 console=ttyS0,115200n8" in entry
+        assert "cloud-init=disabled" not in entry
+
+
+def test_file_systems_are_whole_after_the_changes(done, tmp_path):
+    _, _, copy, _ = done("debian-12-used")
+    with open_image(copy, target=Target.GENERALIZED) as opened:
+        root = next(each for each in opened.os_disk.disk.volumes if each.id == opened.guest.root)
+    part = tmp_path / "root.ext4"
+    with copy.open("rb") as source, part.open("wb") as out:
+        source.seek(root.offset)
+        out.write(source.read(root.size))
+    assert subprocess.run(["e2fsck", "-fn", part], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(shutil.which("debugfs") is None, reason="debugfs is not installed")
+def test_owner_mode_and_selinux_label_of_an_edited_file_are_kept_and_new_files_get_their_directorys(image, wish, tmp_path):
+    source = tmp_path / "source.vhd"
+    shutil.copy(image("debian-12-used"), source)
+    with open_image(source, target=Target.GENERALIZED) as opened:
+        offset = next(each.offset for each in opened.os_disk.disk.volumes if each.id == opened.guest.root)
+    debugfs(source, offset, "ea_set /etc/shadow security.selinux system_u:object_r:shadow_t:s0", "set_inode_field /etc/shadow mode 0100640",
+            "set_inode_field /etc/shadow gid 42", "ea_set /etc security.selinux system_u:object_r:etc_t:s0", "rm /etc/hostname")  # fmt: skip
+    copy = tmp_path / "copy.vhd"
+    chosen = tuple(rule for rule in wish.rules if rule.id in ("linux-root-password-locked", "linux-hostname-reset"))
+    run.prepare(source, copy, run.Wish(chosen), progress=quiet)
+    said = debugfs(copy, offset, "stat /etc/shadow", "ea_get /etc/shadow security.selinux")
+    assert "Mode:  0640" in said
+    assert "Group:    42" in said
+    assert "system_u:object_r:shadow_t:s0" in said
+
+
+def debugfs(image, offset, *commands):
+    """What debugfs says to ``commands``."""
+    text = "\n".join(commands) + "\n"
+    found = subprocess.run(["debugfs", "-w", f"{image}?offset={offset}"], input=text, capture_output=True, text=True, check=True)
+    return found.stdout

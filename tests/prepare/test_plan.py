@@ -1,0 +1,122 @@
+"""Plans over plain values: no disk, no appliance."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from vhdprep.disk.backend import FileKind
+from vhdprep.errors import UsageError
+from vhdprep.model import Outcome, Severity
+from vhdprep.prepare import plan, planfile
+from vhdprep.prepare.draft import Content, Draft, DraftDisk, Spot
+from vhdprep.ruleset.load import load_rules
+from vhdprep.ruleset.selftest import build_disk, build_image
+
+RULES = {rule.id: rule for rule in load_rules()}
+
+
+def made(files, *ids, **wishes):
+    disk = DraftDisk(build_disk({"files": files}))
+    return plan.make(lambda: build_image({"files": files}, disk), [RULES[each] for each in ids], **wishes)
+
+
+def test_a_plan_says_what_stands_there_and_what_will():
+    planned = made({"/etc/hostname": "builder\n"}, "linux-hostname-reset")
+    spot = Spot("p1", "/etc/hostname")
+    assert planned.contents == {spot: b"localhost.localdomain\n"}
+    (change,) = planned.plan.changes
+    assert (change.rules, change.what, change.shown, change.spot) == (("linux-hostname-reset",), "write", "/etc/hostname", spot)
+    assert (change.before.size, change.after.size, change.lines) == (8, 22, ("-builder", "+localhost.localdomain"))
+    assert planned.plan.forecast == (plan.Forecast("linux-hostname-reset", Severity.WARNING, Outcome.FAIL, Outcome.PASS),)
+
+
+def test_a_link_on_the_way_is_followed_inside_the_guest_and_the_link_itself_removed():
+    files = {"/etc/ssh": {"link": "../secure"}, "/secure/ssh_host_rsa_key": "k", "/etc/ssh_host": {"link": "/x"}}
+    planned = made(files, "linux-ssh-host-keys-removed")
+    assert [(each.what, each.spot.path) for each in planned.plan.changes] == [("remove", "/secure/ssh_host_rsa_key")]
+    planned = made({"/etc/ssh/ssh_host_rsa_key": {"link": "/keep"}, "/keep": "k"}, "linux-ssh-host-keys-removed")
+    assert [(each.what, each.spot.path, each.before) for each in planned.plan.changes] == [
+        ("remove", "/etc/ssh/ssh_host_rsa_key", Content(FileKind.LINK, target="/keep"))
+    ]
+
+
+def test_hashes_of_passwords_are_in_no_plan():
+    files = {"/etc/passwd": "root:x:0:0::/root:/bin/sh\n", "/etc/shadow": "root:$6$salt$secret:1:0:::::\nbob:$6$other:1:0:::::\n"}
+    planned = made(files, "linux-root-password-locked")
+    assert "$6$" not in json.dumps(planfile.as_values(planned.plan))
+    assert planned.contents[Spot("p1", "/etc/shadow")] == b"root:*:1:0:::::\nbob:$6$other:1:0:::::\n"
+
+
+def test_what_is_unsafe_is_withheld_until_it_is_allowed():
+    files = {"/etc/krb5.keytab": "k"}
+    withheld = made(files, "linux-host-keytab-removed").plan
+    assert (withheld.changes, [each.rule for each in withheld.withheld]) == ((), ["linux-host-keytab-removed"])
+    allowed = made(files, "linux-host-keytab-removed", unsafe=True).plan
+    assert ([each.shown for each in allowed.changes], allowed.withheld) == (["/etc/krb5.keytab"], ())
+
+
+def test_what_takes_a_person_stays_with_its_steps():
+    files = {"/etc/passwd": "al:x:1000:1000::/home/al:/bin/sh\n"}
+    (left,) = made(files, "linux-human-accounts-removed").plan.manual
+    assert (left.rule, left.reason) == ("linux-human-accounts-removed", "it takes a person")
+    assert any("--delete-user" in step for step in left.steps)
+
+
+def test_an_account_is_deleted_only_by_name_and_with_everything_that_is_its_own():
+    files = {
+        "/etc/passwd": "root:x:0:0::/root:/bin/sh\nal:x:1000:1000::/home/al:/bin/sh\n",
+        "/etc/shadow": "root:*:1::::::\nal:x:1::::::\n",
+        "/etc/group": "al:x:1000:\nsudo:x:27:al\n",
+        "/etc/subuid": "al:100000:65536\n",
+        "/etc/sudoers.d/al": "# ours\nal ALL=(ALL) NOPASSWD: ALL\n",
+        "/home/al/file": "x",
+        "/var/mail/al": "m",
+    }
+    planned = made(files, "linux-human-accounts-removed", users=["al"])
+    assert planned.plan.manual == ()
+    assert [(each.what, each.shown) for each in planned.plan.changes] == [
+        ("remove", "/etc/sudoers.d/al"), ("remove", "/home/al"), ("remove", "/var/mail/al"),
+        ("write", "/etc/group"), ("write", "/etc/passwd"), ("write", "/etc/shadow"), ("write", "/etc/subuid"),
+    ]  # fmt: skip
+    assert planned.contents[Spot("p1", "/etc/group")] == b"sudo:x:27:\n"
+
+
+@pytest.mark.parametrize(("name", "why"), [("nobody-there", "no such account"), ("root", "rights of root")])
+def test_an_account_that_is_not_there_or_is_root_is_refused(name, why):
+    with pytest.raises(UsageError, match=why):
+        made({"/etc/passwd": "root:x:0:0::/root:/bin/sh\n"}, "linux-human-accounts-removed", users=[name])
+
+
+def test_the_home_of_an_account_is_spared_where_it_is_a_directory_of_the_system():
+    files = {"/etc/passwd": "al:x:1000:1000::/usr/share:/bin/sh\nbo:x:1001:1001::/:/bin/sh\n", "/usr/share/doc": "x"}
+    assert [each.shown for each in made(files, "linux-human-accounts-removed", users=["al", "bo"]).plan.changes] == ["/etc/passwd"]
+
+
+def test_a_plan_is_the_same_after_it_was_written_and_read(tmp_path):
+    made_plan = made({"/etc/hostname": "b\n", "/etc/krb5.keytab": "k", "/a\udcff/x": "y"}, "linux-hostname-reset", "linux-host-keytab-removed").plan
+    terms = planfile.Terms(1, "d", "r", "generalized", False, (), ("x",), ("al",))
+    path = tmp_path / "plan.json"
+    path.write_text(planfile.render(made_plan, terms), encoding="utf-8")
+    assert planfile.read(path) == (made_plan, terms)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"schema": "vhdprep-plan/1"}', '{"schema": "vhdprep-plan/1", "plan": {}, "terms": {}}', "[" * 100_000])
+def test_a_file_that_is_no_plan_is_refused_in_one_line(tmp_path, text):
+    path = tmp_path / "plan.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"plan\.json: (is no plan|the plan is damaged)"):
+        planfile.read(path)
+
+
+def test_the_draft_shows_what_will_be_and_the_disk_stays_as_it_is():
+    disk = DraftDisk(build_disk({"files": {"/d/old": "1", "/d/sub/x": "2"}}))
+    files, draft = disk.files(disk.volumes[0]), Draft()
+    guest = build_image({"files": {}}, disk).guest
+    draft.write(guest.files, "/d/new/deep/file", "text")
+    draft.remove(guest.files, "/d/sub")
+    draft.link(guest.files, "/d/old", "/elsewhere")
+    assert (sorted(files.list("/d")), files.list("/d/sub"), files.lstat("/d/sub/x")) == (["new", "old"], (), None)
+    assert (files.read("/d/new/deep/file", 9), files.readlink("/d/old")) == (b"text", "/elsewhere")
+    assert (sorted(files.base.list("/d")), files.base.read("/d/old", 9)) == (["old", "sub"], b"1")

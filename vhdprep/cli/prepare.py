@@ -1,0 +1,129 @@
+"""``vhdprep prepare``: a prepared copy, or only the plan of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vhdprep.cli import common
+from vhdprep.cli.check import AsOption, IgnoreOption, QuietOption, SelectOption
+from vhdprep.errors import UsageError
+from vhdprep.model import Target
+
+if TYPE_CHECKING:
+    from vhdprep.prepare.run import Prepared, Wish
+
+CopyArgument = Annotated[Path | None, typer.Argument(metavar="[COPY]", help="The file to make; it must not be there.", show_default=False)]
+PlanOnlyOption = Annotated[bool, typer.Option("--plan-only", help="Only say what would be done; nothing is written.")]
+PlanOption = Annotated[
+    Path | None, typer.Option("--plan", metavar="FILE", help="Carry out exactly this plan, made by --plan-only --format json.", show_default=False)
+]
+AllowOption = Annotated[
+    list[str] | None, typer.Option("--allow", metavar="unsafe", help="Also do what may take away what somebody wants.", show_default=False)
+]
+UserOption = Annotated[
+    list[str] | None,
+    typer.Option("--delete-user", metavar="NAME", help="Delete this account with its home; may be repeated.", show_default=False),
+]
+
+
+def prepare(
+    image: common.ImageArgument,
+    copy: CopyArgument = None,
+    plan_only: PlanOnlyOption = False,
+    plan: PlanOption = None,
+    allow: AllowOption = None,
+    users: UserOption = None,
+    target: AsOption = Target.GENERALIZED,
+    report_format: common.FormatOption = "text",
+    output: common.OutputOption = None,
+    rules: common.RulesOption = None,
+    selected: SelectOption = None,
+    ignored: IgnoreOption = None,
+    backend: common.BackendOption = "auto",
+    verbose: common.VerboseOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make a copy of an image with everything put right that can be put right offline, and check it.
+
+    The image itself is only read. Exit code: that of the copy's verdict; 2 when no copy was made, and with --plan-only that
+    of the image's verdict.
+    """
+    from vhdprep.prepare import planfile
+    from vhdprep.prepare.run import Wish
+    from vhdprep.ruleset.load import load_rules, select
+
+    if plan_only == (copy is not None):
+        raise UsageError("name the COPY to make, or say --plan-only" if copy is None else "--plan-only makes no copy; leave COPY out")
+    if any(each != "unsafe" for each in allow or ()) or report_format not in ("text", "json"):
+        raise UsageError("--allow takes only: unsafe; --format takes text or json")
+    reviewed = planfile.read(plan) if plan is not None else None
+    wish = Wish((), target, common.backend_name(backend), bool(allow), tuple(users or ()), tuple(selected or ()), tuple(ignored or ()))
+    if reviewed is not None:
+        terms = reviewed[1]
+        wish = wish._replace(target=Target(terms.target), unsafe=terms.unsafe, users=terms.users, selected=terms.selected, ignored=terms.ignored)
+    wish = wish._replace(rules=select(load_rules(tuple(rules or ())), wish.selected, wish.ignored))
+    if copy is None:
+        _show_plan(image, wish, report_format, output, quiet=quiet)
+    from vhdprep.prepare.run import prepare as run_prepare
+
+    assert copy is not None
+    with common.Progress() as progress:
+        made = run_prepare(image, copy, wish, reviewed=reviewed, progress=progress)
+    _show_made(made, report_format, output, verbose=verbose, quiet=quiet)
+
+
+def _show_plan(image: Path, wish: Wish, report_format: str, output: Path | None, *, quiet: bool) -> None:
+    from vhdprep.prepare import planfile, show
+    from vhdprep.prepare.run import look, make_terms
+
+    looked = look(image, wish)
+    plan = looked.planned.plan
+    if report_format == "json":
+        text = planfile.render(plan, make_terms(image, (output or image).parent, looked.report, wish))
+    else:
+        text = show.plan_text(plan, looked.report.verdict)
+    if output is not None:
+        _write(output, text)
+    elif not quiet:
+        common.say(text, nl=False)
+    raise typer.Exit(common.EXIT_CODES[looked.report.verdict] if looked.report.verdict else common.EXIT_USAGE)
+
+
+def _show_made(made: Prepared, report_format: str, output: Path | None, *, verbose: bool, quiet: bool) -> None:
+    from vhdprep.prepare import planfile, show
+    from vhdprep.report import json as report_json
+    from vhdprep.report.text import verdict_line
+
+    if report_format == "json":
+        values = {
+            "schema": "vhdprep-prepared/1",
+            "copy": made.after.subject if made.ledger else None,
+            "ledger": str(made.ledger) if made.ledger else None,
+            "before": json.loads(report_json.render(made.before)),
+            "after": json.loads(report_json.render(made.after)),
+            "plan": planfile.as_values(made.plan),
+            "worse": planfile.as_values(made.worse),
+        }
+        text = json.dumps(values, indent=2) + "\n"
+    else:
+        text = show.outcome_text(made)
+    if output is not None:
+        _write(output, text)
+    elif not quiet:
+        common.say(text, nl=False)
+    if quiet or output:
+        common.say(verdict_line(made.after, colour=common.use_colour()))
+    if made.ledger is None:
+        raise typer.Exit(common.EXIT_USAGE)
+    raise typer.Exit(common.EXIT_CODES[made.after.verdict] if made.after.verdict else common.EXIT_USAGE)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,80 @@
+"""A hive file edited by hivex, in a child process: its structures come out of the image."""
+
+from __future__ import annotations
+
+import importlib
+import struct
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vhdprep.errors import BackendUnavailable, CopyFailed, first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vhdprep.prepare.keys import KeyEdit
+
+_DISTRIBUTION = Path("/usr/lib/python3/dist-packages")
+_TYPES = {"sz": 1, "dword": 4}
+
+
+def edit(path: Path, edits: Sequence[KeyEdit]) -> None:
+    """Carry out ``edits`` in the hive file ``path``.
+
+    Raises:
+        BackendUnavailable: hivex is not installed.
+        CopyFailed: hivex cannot read the hive, or a key that must be there is not.
+    """
+    kind = _bindings()
+    try:
+        hive = kind(str(path), write=True)
+        for each in edits:
+            _edit(hive, each)
+        hive.commit(None)
+    except (RuntimeError, OSError) as error:
+        raise CopyFailed(f"{path.name}: hivex cannot edit this hive ({first_line(error)})") from error
+
+
+def _edit(hive: Any, edit: KeyEdit) -> None:
+    node, names = hive.root(), [each for each in edit.key.split("\\") if each]
+    for at, name in enumerate(names):
+        below = hive.node_get_child(node, name)
+        if below is None and edit.type is None:
+            return  # what is to go is gone
+        node = hive.node_add_child(node, name) if below is None else below
+        if edit.name is None and at == len(names) - 1:
+            hive.node_delete_child(node)
+            return
+    if edit.name is None:
+        raise CopyFailed("the root of a hive is not removed")
+    kept = [
+        {"key": key, "t": kind, "value": data}
+        for each in hive.node_values(node)
+        for key, (kind, data) in [(hive.value_key(each), hive.value_value(each))]
+        if key.upper() != edit.name.upper()
+    ]
+    if edit.type is not None:
+        kept.append({"key": edit.name, "t": _TYPES[edit.type], "value": _data(edit)})
+    hive.node_set_values(node, kept)
+
+
+def _data(edit: KeyEdit) -> bytes:
+    if edit.type == "dword":
+        return struct.pack("<I", int(edit.value or "0"))
+    return f"{edit.value or ''}\0".encode("utf-16-le")
+
+
+def _bindings() -> Any:
+    try:
+        return importlib.import_module("hivex").Hivex
+    except ImportError:
+        sys.path.append(str(_DISTRIBUTION))  # as for libguestfs's: no package of PyPI
+    try:
+        return importlib.import_module("hivex").Hivex
+    except ImportError as error:
+        raise BackendUnavailable(
+            f"hives are edited by hivex, and it is not there ({first_line(error)}): sudo apt-get install python3-hivex"
+        ) from error
+    finally:
+        sys.path.remove(str(_DISTRIBUTION))
