@@ -102,7 +102,7 @@ def append_footer(out: BinaryIO, size: int, *, unique_id: uuid.UUID, now: int) -
     """
     try:
         out.truncate(size)
-        _put(out.fileno(), size, make_footer(size, unique_id=unique_id, now=now))
+        _put(out, size, make_footer(size, unique_id=unique_id, now=now))
         os.fsync(out.fileno())
     except OSError as error:
         raise CopyFailed(_explain(error)) from error
@@ -157,24 +157,24 @@ def _chunks(spans: Iterable[Extent]) -> Iterator[Extent]:
 
 
 def _write(source: _Patched, out: BinaryIO, wanted: list[Extent], progress: _Progress) -> None:
-    total, done, descriptor = sum(end - begin for begin, end in wanted), 0, out.fileno()
+    total, done = sum(end - begin for begin, end in wanted), 0
     waiting, since = 0, 0
     for at, count in _chunks(wanted):
         data = source.read_at(at, count)
         for begin, end in _filled(data):
-            _put(descriptor, at + begin, data[begin:end] if end - begin < count else data)
+            _put(out, at + begin, data[begin:end] if end - begin < count else data)
             waiting += end - begin
         if waiting >= _STRETCH:
-            _start_writing(descriptor, since, at + count)
+            _start_writing(out, since, at + count)
             waiting, since = 0, at + count
         done += count
         progress(done, total, "copy")
 
 
-def _start_writing(descriptor: int, begin: int, end: int) -> None:
+def _start_writing(out: BinaryIO, begin: int, end: int) -> None:
     """Let the host begin to bring to its disk what was written, without waiting for it."""
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, begin, end - begin, os.POSIX_FADV_DONTNEED)
+    if advise := getattr(os, "posix_fadvise", None):
+        advise(out.fileno(), begin, end - begin, os.POSIX_FADV_DONTNEED)
 
 
 def _filled(data: bytes) -> Iterator[Extent]:
@@ -192,19 +192,27 @@ def _filled(data: bytes) -> Iterator[Extent]:
         yield begin, len(data)
 
 
-def _put(descriptor: int, at: int, data: bytes) -> None:
+def _put(out: BinaryIO, at: int, data: bytes) -> None:
+    out.seek(at)
     view = memoryview(data)
     while view:
-        written = os.pwrite(descriptor, view, at)
-        view, at = view[written:], at + written
+        view = view[out.write(view) :]
+
+
+def _get(out: BinaryIO, at: int, size: int) -> bytes:
+    out.seek(at)
+    data = out.read(size)
+    while len(data) < size and (more := out.read(size - len(data))):
+        data += more
+    return data
 
 
 def _compare(source: _Patched, out: BinaryIO, wanted: list[Extent], progress: _Progress) -> None:
     """Everything that either of the two may hold; what is a hole in both is equal."""
     spans = list(merge([*wanted, *data_extents(out, source.size)]))
-    total, done, descriptor = sum(end - begin for begin, end in spans), 0, out.fileno()
+    total, done = sum(end - begin for begin, end in spans), 0
     for at, count in _chunks(spans):
-        if os.pread(descriptor, count, at) != source.read_at(at, count):
+        if _get(out, at, count) != source.read_at(at, count):
             raise CopyFailed(f"the copy does not read back as it was written, between bytes {at} and {at + count}: check the disk it was written to")
         done += count
         progress(done, total, "compare")
@@ -233,4 +241,4 @@ def _explain(error: OSError) -> str:
         return f"the copy does not fit where it is written ({error.strerror}); make room, or write elsewhere"
     if error.errno == errno.EFBIG:
         return "the copy is larger than a file may be where it is written (ulimit -f, or the file system); write elsewhere"
-    return f"the copy cannot be written ({error.strerror}); check the disk it was to be written to"
+    return f"the copy cannot be written and read back ({error.strerror}); check the disk it was to be written to"
