@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 _PARTS = (
+    ("pyvhdi", "libvhdi-python", "the second opinion on copies that prepare makes"),
     ("pyfsext", "libfsext-python", "ext2, ext3 and ext4"),
     ("pyfsxfs", "libfsxfs-python", "XFS"),
     ("pyfsfat", "libfsfat-python", "FAT, so the EFI system partition"),

@@ -12,7 +12,7 @@ from vhdprep.check import Clock, judge_image, look_again, open_image
 from vhdprep.errors import CopyFailed, UsageError
 from vhdprep.model import Finding, Outcome, Report, Target, judge
 from vhdprep.prepare import plan as plans
-from vhdprep.prepare import planfile
+from vhdprep.prepare import planfile, secondopinion
 from vhdprep.prepare.draft import DraftDisk
 from vhdprep.prepare.partial import partial
 from vhdprep.prepare.source import open_source
@@ -102,6 +102,7 @@ def prepare(
             copied = convert.copy(reader, work.file, progress=progress)
         _edit(work.path, looked, progress)
         convert.append_footer(work.file, copied.size, unique_id=uuid.uuid4(), now=int(time.time()))
+        secondopinion.confirm(work.path, copied.size)
         progress(0, 1, "check")
         after = isolate.call(lambda avoid: _look_at_copy(work, wish, avoid))
         return _finish(work, looked, after)
