@@ -172,19 +172,38 @@ def test_a_file_system_that_fills_up_is_told(tmp_path, small):
     assert (list(small.iterdir()), state(source)) == ([], before)
 
 
-@pytest.mark.parametrize("call", ["pwrite", "fsync", "pread"])
-def test_an_error_of_the_hosts_disk_is_told(source, target, call, monkeypatch):
-    def fail(*_):
-        raise OSError(errno.EIO, "Input/output error")
+class Failing:
+    """A file whose disk fails in one kind of call."""
 
+    def __init__(self, file, call):
+        self.file, self.call = file, call
+
+    def __getattr__(self, name):
+        def fail(*_):
+            raise OSError(errno.EIO, "Input/output error")
+
+        return fail if name == self.call else getattr(self.file, name)
+
+
+@pytest.mark.parametrize("call", ["write", "read", "truncate"])
+def test_an_error_of_the_hosts_disk_is_told(source, target, call):
     before = state(source)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, call, fail)
-        with pytest.raises(CopyFailed, match=r"the copy cannot be written \(Input/output error\)"):
-            copy(source, target)
+    words = r"the copy cannot be written and read back \(Input/output error\)"
+    with pytest.raises(CopyFailed, match=words), partial(target) as work, open_source(source, target.parent) as reader:
+        convert.copy(reader, Failing(work.file, call))
     assert (list(target.parent.iterdir()), state(source)) == ([], before)
     copy(source, target)
     assert_whole(target)
+
+
+def test_an_error_that_only_shows_when_the_host_writes_to_its_disk_is_told(source, target, monkeypatch):
+    def fail(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(CopyFailed, match=r"cannot be written and read back \(Input/output error\)"):
+        copy(source, target)
+    assert list(target.parent.iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who has a file open for writing")

@@ -9,8 +9,8 @@ import subprocess
 import pytest
 
 from vhdprep.errors import BackendUnavailable, CopyFailed, Unreadable
+from vhdprep.prepare import foreign
 from vhdprep.prepare.source import open_source
-from vhdprep.vhd import foreign
 
 MIB = 1024 * 1024
 CONTENT = random.Random(3).randbytes(70_000).ljust(3 * MIB, b"\0") + random.Random(4).randbytes(MIB + 512)

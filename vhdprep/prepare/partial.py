@@ -108,14 +108,15 @@ def _create(path: Path) -> int:
         except FileExistsError:
             _put_away(path)
             continue
+        is_ours = False
         try:
             _lock(descriptor)
-            if _is_at(descriptor, path):  # else another run took it for a killed one's before it was locked
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
+            is_ours = _is_at(descriptor, path)  # else another run took it for a killed one's before it was locked
+        finally:
+            if not is_ours:
+                os.close(descriptor)
+        if is_ours:
+            return descriptor
     raise UsageError(f"{path}: comes and goes; another vhdprep is writing the same copy")
 
 

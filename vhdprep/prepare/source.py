@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from vhdprep.errors import CopyFailed, UsageError
 from vhdprep.model import DiskType
-from vhdprep.vhd import container, convert, foreign
+from vhdprep.prepare import foreign
+from vhdprep.vhd import container, convert
 from vhdprep.vhd.opening import open_reader
 
 if TYPE_CHECKING:

@@ -57,19 +57,20 @@ def merge(found: Iterable[Extent]) -> Iterator[Extent]:
 
 def data_extents(handle: BinaryIO, size: int) -> Iterator[Extent]:
     """Where the file's first ``size`` bytes are not holes; all of it where the host has no such question."""
+    to_data, to_hole = (getattr(os, name, None) for name in ("SEEK_DATA", "SEEK_HOLE"))
     at = 0
     try:
-        descriptor = handle.fileno()
-        while at < size:
-            begin = os.lseek(descriptor, at, os.SEEK_DATA)
-            at = min(os.lseek(descriptor, begin, os.SEEK_HOLE), size)
-            if begin < at:
-                yield begin, at
-    except AttributeError:
+        while at < size and to_data is not None and to_hole is not None:
+            begin = handle.seek(at, to_data)
+            end = min(handle.seek(begin, to_hole), size)
+            if begin < end:
+                yield begin, end
+            at = end
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENXIO:  # no data from here on
+            return
+    if at < size:
         yield at, size
-    except OSError as error:
-        if error.errno != errno.ENXIO:  # that is: no data from here on
-            yield at, size
 
 
 def read_exactly(handle: BinaryIO, offset: int, size: int) -> bytes:

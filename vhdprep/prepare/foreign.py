@@ -76,9 +76,9 @@ def _run(command: list[str], descriptor: int, path: Path) -> None:
             if hasattr(resource, "prlimit"):
                 resource.prlimit(child.pid, resource.RLIMIT_AS, limits)
             _, complaint = child.communicate()
-        except BaseException:
-            child.kill()
-            raise
+        finally:
+            if child.poll() is None:  # somebody wants the program to end
+                child.kill()
     if child.returncode:
         text = first_line(RuntimeError(complaint.decode("utf-8", "replace").strip()))
         if "No space left" in text:
