@@ -107,6 +107,13 @@ def test_file_systems_are_whole_after_the_changes(done, tmp_path):
     assert subprocess.run(["e2fsck", "-fn", part], capture_output=True, check=False).returncode == 0
 
 
+def test_an_open_journal_is_carried_out_in_the_copy_and_the_plan_made_by_what_is_there_then(image, wish, tmp_path):
+    copy = tmp_path / "copy.vhd"
+    made = run.prepare(image("debian-12-unclean-journal"), copy, wish, progress=quiet)
+    assert made.before.gaps != ()
+    assert (made.after.verdict, made.after.gaps) == (Verdict.READY, ())
+
+
 @pytest.mark.skipif(shutil.which("debugfs") is None, reason="debugfs is not installed")
 def test_owner_mode_and_selinux_label_of_an_edited_file_are_kept_and_new_files_get_their_directorys(image, wish, tmp_path):
     source = tmp_path / "source.vhd"

@@ -88,6 +88,8 @@ class _GuestfsEditor:
         path = self._places[change.spot.volume] + change.spot.path
         self._refuse_links(change, path)
         why = f"{change.shown}: {change.what} failed"
+        if change.before is not None and change.what != "link":
+            _asked(f"{change.shown}: is not in the copy, though it was read there", self._handle.lstatns, path)
         if change.what == "remove":
             _asked(why, self._handle.rm_rf, path)
         elif change.what == "link":
