@@ -34,6 +34,22 @@ def test_a_dynamic_disk_becomes_a_fixed_one_beside_its_list_of_changes(image, no
     assert run.look(copy, no_files).planned.plan.is_empty
 
 
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("container-misaligned-512", "vhd-size-whole-mib"),
+        ("container-raw", "vhd-container-not-raw"),
+        ("container-features", "vhd-footer-features-plain"),
+    ],
+)
+def test_what_is_wrong_with_the_container_is_cured_by_copying(image, rules, tmp_path, name, rule):
+    wish = run.Wish(tuple(each for each in rules if each.id.startswith(("vhd-", "vhdx-", "disk-"))))
+    made = run.prepare(image(name), tmp_path / "copy.vhd", wish, progress=quiet)
+    assert rule in made.plan.copy
+    assert rule in {each.rule_id for each in made.after.findings if each.outcome in (Outcome.FIXED, Outcome.NOT_APPLICABLE)}
+    assert made.after.verdict is Verdict.READY
+
+
 def test_what_stands_at_the_destination_is_never_overwritten(image, no_files, tmp_path):
     copy = tmp_path / "copy.vhd"
     copy.write_text("mine")
@@ -100,6 +116,15 @@ def test_a_run_that_is_killed_leaves_no_copy_and_does_not_stand_in_the_way_of_th
 @pytest.mark.parametrize(("name", "why"), [("windows-2022-hibernated", "Windows sleeps"), ("windows-2022-unclean", "not unmounted cleanly")])
 def test_a_volume_that_waits_for_its_journal_is_refused_with_the_reason(image, no_files, tmp_path, name, why):
     with pytest.raises(CopyFailed, match=why):
+        run.prepare(image(name), tmp_path / "copy.vhd", no_files, progress=quiet)
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["container-checksum", "container-saved-state", "container-odd-length", "container-trailing-bytes", "container-footer-copy"]
+)
+def test_a_copy_never_hides_what_is_wrong_with_the_file(image, no_files, tmp_path, name):
+    with pytest.raises(CopyFailed, match="a copy would hide what is wrong with this file"):
         run.prepare(image(name), tmp_path / "copy.vhd", no_files, progress=quiet)
     assert left_in(tmp_path) == []
 

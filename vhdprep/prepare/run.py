@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from vhdprep import isolate
 from vhdprep.check import Clock, judge_image, look_again, open_image
 from vhdprep.errors import CopyFailed, UsageError
-from vhdprep.model import Finding, Outcome, Report, Target, judge
+from vhdprep.model import Finding, Outcome, Report, Severity, Target, judge
 from vhdprep.prepare import plan as plans
 from vhdprep.prepare import planfile
 from vhdprep.prepare.draft import DraftDisk
 from vhdprep.prepare.partial import partial
 from vhdprep.prepare.source import open_source
+from vhdprep.remedy import Manual
 from vhdprep.vhd import convert
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def prepare(
     with partial(destination) as work:
         looked = look(source, wish)
         _refuse_unclean(looked)
+        _refuse_hiding(looked.report)
         open_journals = {each.id for each in looked.volumes if each.state == "unclean"}
         if reviewed is not None:
             _compare(reviewed, looked, make_terms(source, destination.parent, looked.report, wish))
@@ -177,6 +179,14 @@ def _edit(path: Path, looked: Looked, progress: Callable[[int, int, str], None])
         for number, change in enumerate(changes.changes, 1):
             editor.perform(change, contents.get(change.spot, b""))
             progress(number, len(changes.changes), "edit")
+
+
+def _refuse_hiding(report: Report) -> None:
+    """What is wrong with the container itself is gone in a copy, and with it the only sign that its content may be wrong too."""
+    for each in report.findings:
+        about_file = each.rule_id.startswith(("vhd-", "vhdx-")) and each.rule_id != "vhd-name-plain" and each.severity is not Severity.NOTE
+        if each.outcome is Outcome.FAIL and about_file and isinstance(each.remedy, Manual):
+            raise CopyFailed(f"a copy would hide what is wrong with this file ({each.rule_id}): {each.message} {' '.join(each.remedy.steps[:1])}")
 
 
 def _replayed(work: Partial, looked: Looked, wish: Wish, volumes: set[str], reviewed: tuple[Plan, Terms] | None) -> Looked:
