@@ -115,6 +115,9 @@ def test_addresses_are_single_ones_networks_and_ranges(written, address, holds):
         (OPEN + "RA4=LocalSubnet|", "restricted"),
         (OPEN + "RPort=50000|", "restricted"),
         (OPEN + "RMauth=O:LSD:(A;;CC;;;S-1-5-84)|", "restricted"),
+        (OPEN + "Security=Authenticate|", "closed"),
+        (OPEN + "Security2_9=An-NoEncap|", "closed"),
+        (OPEN + "RA4=0.0.0.0/0.0.0.0|", "admitted"),
         (OPEN + "SomethingNew=1|", "restricted"),
         (OPEN + "IFType=Lan|", "admitted"),
         (OPEN + "IFType=Wireless|", "closed"),
@@ -133,6 +136,7 @@ def test_a_rule_that_blocks_wins_whatever_its_place():
     assert verdict(OPEN, block) == verdict(block, OPEN) == "blocked"
     assert verdict(OPEN, block + "Profile=Domain|") == "admitted"
     assert verdict(OPEN, block + "RA4=10.0.0.0/255.0.0.0|") == "restricted"
+    assert verdict(OPEN, block + "RA4=0.0.0.0-255.255.255.255|") == verdict(OPEN, block + "RA4=10.0.0.1|RA4=0.0.0.0/0|") == "blocked"
     assert verdict(OPEN, block + "LUOwn=S-1-5-18|PFN=Some.App|") == "admitted"
     assert verdict(OPEN, block + r"App=c:\other.exe|") == "admitted"
     assert verdict(block) == "blocked"

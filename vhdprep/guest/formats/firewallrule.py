@@ -20,6 +20,8 @@ _TEXTS = frozenset({"name", "desc", "embedctxt", "edge", "defer", "lsm"})
 """Fields that narrow nothing."""
 _FOREIGN = frozenset({"apppkgid", "pfn", "luown", "if"})
 """Fields by which a rule is about packaged apps, or about a network card that stayed with the old machine."""
+_EVERYBODY = frozenset({"*", "0.0.0.0/0", "0.0.0.0/0.0.0.0", "0.0.0.0-255.255.255.255"})
+"""Far ends that are all of IPv4."""
 _ACTIONS = {"allow": "allow", "block": "block", "bypass": "bypass"}
 
 
@@ -47,6 +49,11 @@ class FirewallRule(NamedTuple):
     """Whatever else narrows it: ``la4=10.0.0.5``, ``security=Authenticate``, or a field that is not known here."""
     foreign: bool
     """It is about packaged apps or another network card."""
+
+    @property
+    def needs_ipsec(self) -> bool:
+        """Whether it is about connections that IPsec protects (``Security``, ``Security2`` …), and no others."""
+        return any(each.startswith("security") for each in self.limits)
 
     def has_address(self, address: str) -> bool:
         """Whether its far ends hold an IPv4 address; what a word stands for is not known."""
@@ -86,7 +93,7 @@ def parse(text: str) -> FirewallRule | None:
         local_ports=local,
         remote_ports=remote,
         icmp=_types(icmp) if icmp else None,
-        addresses=addresses,
+        addresses=() if _EVERYBODY.intersection(addresses) else addresses,
         program=program,
         service="" if service == "*" else service,
         limits=tuple(f"{key}={value}" for key, values in found.items() if key not in taken for value in values),
