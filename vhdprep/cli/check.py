@@ -34,6 +34,7 @@ def check(
     selected: SelectOption = None,
     ignored: IgnoreOption = None,
     backend: common.BackendOption = "auto",
+    key_file: common.KeyOption = None,
     verbose: common.VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -54,7 +55,8 @@ def check(
     known = load_rules(tuple(rules or ()))
     chosen = select(known, tuple(selected or ()), tuple(ignored or ()))
     left_out = len(known) - len(chosen)
-    report = run_check(subject, chosen, data=data or (), target=target, backend=common.backend_name(backend), tree=root is not None, avoid=avoid)
+    key = common.read_key(key_file)
+    report = run_check(subject, chosen, data=data or (), target=target, backend=backend, tree=root is not None, key=key, avoid=avoid)
     report = report._replace(left_out=left_out)
     common.write_reports(report, pairs, verbose=verbose)
     if quiet or output:

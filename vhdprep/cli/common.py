@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from vhdprep.model import Report
 
 EXIT_USAGE = 2
+MAX_KEY = 8 * 1024
+"""Bytes of a passphrase that are read; cryptsetup takes 8 MiB of key files, and 512 characters from people."""
 EXIT_CODES = {Verdict.READY: 0, Verdict.NOT_READY: 1, Verdict.INCONCLUSIVE: 3}
 
 ImageArgument = Annotated[Path, typer.Argument(metavar="IMAGE", help="The image file; it is only read.", show_default=False)]
@@ -28,7 +30,15 @@ DataOption = Annotated[
     list[Path] | None,
     typer.Option("--data", metavar="DISK", help="A data disk of the same machine, by LUN; may be repeated.", show_default=False),
 ]
-BackendOption = Annotated[str, typer.Option("--backend", help="Reader of the disk: auto or native.")]
+BackendOption = Annotated[
+    str,
+    typer.Option("--backend", envvar="VHDPREP_BACKEND", help="Reader of the disk: auto, native, guestfs, or both, which compares the two."),
+]
+OneBackendOption = Annotated[str, typer.Option("--backend", envvar="VHDPREP_BACKEND", help="Reader of the disk: auto, native or guestfs.")]
+KeyOption = Annotated[
+    Path | None,
+    typer.Option("--key-file", metavar="FILE", help="The passphrase of LUKS volumes, which libguestfs opens.", show_default=False),
+]
 FormatOption = Annotated[str, typer.Option("--format", help="text or json.")]
 OutputOption = Annotated[Path | None, typer.Option("--output", help="Write the report to this file instead of standard output.", show_default=False)]
 ReportOption = Annotated[
@@ -53,9 +63,22 @@ def subject(image: Path | None, root: Path | None, data: list[Path] | None) -> P
     return image or root or Path()
 
 
-def backend_name(asked: str) -> str:
-    """``auto`` is native: the only backend so far."""
-    return "native" if asked == "auto" else asked
+def read_key(path: Path | None) -> str | None:
+    """The passphrase in ``path``, without the line's end; None = none was named.
+
+    Raises:
+        UsageError: there is none, or it cannot be read.
+    """
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            key = file.read(MAX_KEY).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: the key cannot be read ({getattr(error, 'strerror', None) or 'it is no text'})") from error
+    if not key.rstrip("\r\n"):
+        raise UsageError(f"{path}: is empty; it should hold the passphrase")
+    return key.rstrip("\r\n")
 
 
 def write_reports(report: Report, formats: list[tuple[str, Path | None]], *, verbose: bool) -> None:
