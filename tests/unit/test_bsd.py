@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from vhdprep.check import find_gaps
+from vhdprep.guest.gaps import find_gaps
 from vhdprep.disk.memory import MemoryDisk, MemoryFiles
 from vhdprep.errors import Unreadable
 from vhdprep.guest import accounts, detect_bsd
