@@ -72,6 +72,7 @@ def test_ports_are_numbers_ranges_and_words_in_any_number_of_fields():
         "v2.31|Action=Allow|Active=TRUE|Protocol=6|LPort=3389|",
         "v2.31|Action=Permit|Active=TRUE|Dir=In|",
         "v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=TCP|",
+        "v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=" + "6" * 5000 + "|",
         "v2.31|Action=Allow|Active=TRUE|Dir=In|LPort|",
         "v2|Action=Allow|Active=TRUE|Dir=In|",
         "v2.31|Action=Allow|Active=TRUE|Dir=In|Desc=" + "x" * firewallrule.MAX_LENGTH,

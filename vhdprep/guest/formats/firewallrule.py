@@ -74,7 +74,7 @@ def parse(text: str) -> FirewallRule | None:
             return None
     action = _ACTIONS.get(_last(found, "action"))
     direction, protocol = _last(found, "dir"), _last(found, "protocol")
-    if action is None or direction not in ("in", "out") or not (protocol or "0").isdecimal():
+    if action is None or direction not in ("in", "out") or not re.fullmatch(r"[0-9]{0,3}", protocol):
         return None
     local, remote = _ports(found, "lport"), _ports(found, "rport")
     kinds = [each.casefold() for each in found.pop("iftype", [])]
