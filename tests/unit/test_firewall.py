@@ -114,6 +114,8 @@ def test_addresses_are_single_ones_networks_and_ranges(written, address, holds):
         (OPEN + "Profile=Private|", "closed"),
         (OPEN + "Profile=Private|Profile=Public|", "admitted"),
         (OPEN + "RA4=LocalSubnet|", "restricted"),
+        (OPEN + "RA6=fe80::/64|", "closed"),
+        (OPEN + "RA42=LocalSubnet|RA6=LocalSubnet|", "restricted"),
         (OPEN + "RPort=50000|", "restricted"),
         (OPEN + "RMauth=O:LSD:(A;;CC;;;S-1-5-84)|", "restricted"),
         (OPEN + "Security=Authenticate|", "closed"),
