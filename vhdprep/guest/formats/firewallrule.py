@@ -48,7 +48,7 @@ class FirewallRule(NamedTuple):
     limits: tuple[str, ...]
     """Whatever else narrows it: ``la4=10.0.0.5``, ``security=Authenticate``, or a field that is not known here."""
     foreign: bool
-    """It is about packaged apps or another network card."""
+    """It is about packaged apps, another network card, or far ends of IPv6 alone."""
 
     @property
     def needs_ipsec(self) -> bool:
@@ -74,11 +74,12 @@ def parse(text: str) -> FirewallRule | None:
             return None
     action = _ACTIONS.get(_last(found, "action"))
     direction, protocol = _last(found, "dir"), _last(found, "protocol")
-    if action is None or direction not in ("in", "out") or not (protocol or "0").isdecimal():
+    if action is None or direction not in ("in", "out") or not re.fullmatch(r"[0-9]{0,3}", protocol):
         return None
     local, remote = _ports(found, "lport"), _ports(found, "rport")
     kinds = [each.casefold() for each in found.pop("iftype", [])]
     profiles = frozenset(each.casefold() for each in found.pop("profile", [])) & frozenset(PROFILES)
+    is_six = any(key.startswith("ra6") for key in found) and not any(key.startswith("ra4") for key in found)
     addresses = tuple(value for key in list(found) if key.startswith(("ra4", "ra6")) for value in found.pop(key))
     icmp = tuple(value for key in ("icmp4", "icmp6") for value in found.pop(key, []))
     program, service = _last(found, "app"), _last(found, "svc")
@@ -97,7 +98,7 @@ def parse(text: str) -> FirewallRule | None:
         program=program,
         service="" if service == "*" else service,
         limits=tuple(f"{key}={value}" for key, values in found.items() if key not in taken for value in values),
-        foreign=bool(_FOREIGN & found.keys()) or (bool(kinds) and "lan" not in kinds),
+        foreign=is_six or bool(_FOREIGN & found.keys()) or (bool(kinds) and "lan" not in kinds),
     )
 
 
