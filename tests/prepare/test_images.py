@@ -61,13 +61,6 @@ def test_a_used_machine_becomes_an_image_that_is_ready(done, rules, name):
     assert fixed == failed - USED[name]
 
 
-def test_what_was_removed_does_not_go_along_in_free_space(done):
-    source, _, copy, _ = done("debian-12-used")
-    secret = b"Authorization: Bearer invented"
-    assert secret in source.read_bytes()
-    assert secret not in copy.read_bytes()
-
-
 @pytest.mark.parametrize("name", USED)
 def test_the_forecast_of_the_plan_is_what_came_true(done, name):
     *_, result = done(name)

@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -57,7 +57,6 @@ def open_editor(disk: Path, volumes: Sequence[Volume], needed: set[str]) -> Iter
     try:
         editor = _GuestfsEditor(handle, [each for each in volumes if each.id in needed])
         yield editor
-        editor.give_back()
         _asked("the changes cannot be brought to the disk", handle.umount_all)
         _asked("the appliance does not end as it should", handle.shutdown)
     finally:
@@ -79,13 +78,6 @@ class _GuestfsEditor:
             handle.mkmountpoint(place)
             _asked(f"{volume.id}: its {volume.filesystem} cannot be mounted for writing", handle.mount_options, options, device, place)
             self._places[volume.id] = place
-
-    def give_back(self) -> None:
-        """Turn blocks that nothing uses into holes: what was removed does not go along in free space, and the copy gets smaller."""
-        _asked("the changes cannot be brought to the disk", self._handle.sync)
-        for place in self._places.values():
-            with suppress(RuntimeError):  # not every file system can, and nothing depends on it
-                self._handle.fstrim(place)
 
     def perform(self, change: Change, data: bytes) -> None:
         """Do what ``change`` says."""
@@ -172,7 +164,7 @@ def _launched(disk: Path) -> Any:
             handle.set_backend("direct")  # no service of the host is needed
         for name, value in settings.items():
             handle.set_backend_setting(name, value)
-        handle.add_drive_opts(str(disk.resolve()), format="raw", discard="besteffort")
+        handle.add_drive_opts(str(disk.resolve()), format="raw")
         try:
             handle.launch()
         except RuntimeError as error:
