@@ -23,8 +23,6 @@ def _steps(remedy: kinds.Remedy) -> tuple[str, ...]:  # noqa: C901 - one case a 
             return ("In the guest, as root, for each path that is named above: rm -rf PATH",)
         case kinds.TruncateFiles():
             return (f"{_shell(remedy.patterns)}truncate -c -s 0 {' '.join(remedy.patterns)}",)
-        case kinds.TruncateFoundFiles():
-            return ("In the guest, as root, for each file that is named above: truncate -c -s 0 FILE",)
         case kinds.WriteFile():
             return (f"In the guest, write {remedy.path} with this content:", *(f"  {line}" for line in remedy.text.rstrip().splitlines()))
         case kinds.MakeLink():
@@ -39,8 +37,6 @@ def _steps(remedy: kinds.Remedy) -> tuple[str, ...]:  # noqa: C901 - one case a 
             return (f"In the guest, on the first line of /etc/ssh/sshd_config: {remedy.option} {remedy.value}",)
         case kinds.CommentOutFoundLines():
             return ("In the guest, put a # before each line that is named above",)
-        case kinds.RemoveFoundLines():
-            return ("In the guest, delete each line that is named above",)
         case kinds.NameFoundVolumes():
             return ("See the UUID: blkid; then write UUID=... in the first field of each line that is named above",)
         case kinds.NameRootByUuid():
@@ -55,6 +51,9 @@ def _steps(remedy: kinds.Remedy) -> tuple[str, ...]:  # noqa: C901 - one case a 
             return (f"In the guest, as root: systemctl unmask {' '.join(remedy.units)}; systemctl enable {' '.join(remedy.units)}",)
         case kinds.DisableSystemdUnits():
             return (f"In the guest, as root: systemctl disable {' '.join(remedy.units)}",)
+        case kinds.AddUnitSettings():
+            place = f"/etc/systemd/system/{' or '.join(remedy.first_present)}.d/{remedy.name}"
+            return (f"In the guest, write {place} with this content:", *(f"  {line}" for line in remedy.text.rstrip().splitlines()))
         case kinds.LockPassword():
             return (f"In the guest, as root: usermod -p '*' {remedy.account} (FreeBSD: pw usermod {remedy.account} -h -)",)
         case kinds.LockFoundPasswords():

@@ -37,13 +37,6 @@ class TruncateFiles(NamedTuple):
     by_hand: tuple[str, ...] = ()
 
 
-class TruncateFoundFiles(NamedTuple):
-    """Empty exactly the files that the finding names, keeping their owner and mode."""
-
-    disposition: Disposition = Disposition.SAFE
-    by_hand: tuple[str, ...] = ()
-
-
 class WriteFile(NamedTuple):
     """Write a whole small file."""
 
@@ -108,13 +101,6 @@ class CommentOutFoundLines(NamedTuple):
     by_hand: tuple[str, ...] = ()
 
 
-class RemoveFoundLines(NamedTuple):
-    """Delete exactly the lines that the finding names."""
-
-    disposition: Disposition = Disposition.SAFE
-    by_hand: tuple[str, ...] = ()
-
-
 class NameFoundVolumes(NamedTuple):
     """Write UUID=... for the device in the first field of exactly the fstab lines that the finding names."""
 
@@ -166,6 +152,16 @@ class DisableSystemdUnits(NamedTuple):
     """Take away what starts the units at boot."""
 
     units: tuple[str, ...]
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class AddUnitSettings(NamedTuple):
+    """Write a drop-in for the first of the units that is installed; `text` is the whole file, with its sections."""
+
+    first_present: tuple[str, ...]
+    name: str
+    text: str
     disposition: Disposition = Disposition.SAFE
     by_hand: tuple[str, ...] = ()
 
@@ -233,7 +229,6 @@ Remedy = (
     RemoveFiles
     | RemoveFoundFiles
     | TruncateFiles
-    | TruncateFoundFiles
     | WriteFile
     | MakeLink
     | AppendLine
@@ -241,7 +236,6 @@ Remedy = (
     | SetIniValue
     | SetSshOption
     | CommentOutFoundLines
-    | RemoveFoundLines
     | NameFoundVolumes
     | NameRootByUuid
     | AddMountOption
@@ -249,6 +243,7 @@ Remedy = (
     | EnableSystemdUnit
     | EnableSystemdUnits
     | DisableSystemdUnits
+    | AddUnitSettings
     | LockPassword
     | LockFoundPasswords
     | SetRegistryValue
@@ -262,7 +257,6 @@ REMEDIES: dict[str, type[Remedy]] = {
     "remove_files": RemoveFiles,
     "remove_found_files": RemoveFoundFiles,
     "truncate_files": TruncateFiles,
-    "truncate_found_files": TruncateFoundFiles,
     "write_file": WriteFile,
     "make_link": MakeLink,
     "append_line": AppendLine,
@@ -270,7 +264,6 @@ REMEDIES: dict[str, type[Remedy]] = {
     "set_ini_value": SetIniValue,
     "set_ssh_option": SetSshOption,
     "comment_out_found_lines": CommentOutFoundLines,
-    "remove_found_lines": RemoveFoundLines,
     "name_found_volumes": NameFoundVolumes,
     "name_root_by_uuid": NameRootByUuid,
     "add_mount_option": AddMountOption,
@@ -278,6 +271,7 @@ REMEDIES: dict[str, type[Remedy]] = {
     "enable_systemd_unit": EnableSystemdUnit,
     "enable_systemd_units": EnableSystemdUnits,
     "disable_systemd_units": DisableSystemdUnits,
+    "add_unit_settings": AddUnitSettings,
     "lock_password": LockPassword,
     "lock_found_passwords": LockFoundPasswords,
     "set_registry_value": SetRegistryValue,

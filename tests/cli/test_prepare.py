@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -84,3 +85,15 @@ def test_calls_that_cannot_be_carried_out_end_in_one_line_and_exit_2(image, tmp_
 def test_quiet_prints_the_copys_verdict_alone(image, tmp_path):
     copy = tmp_path / "copy.vhd"
     assert run(image("debian-12-dynamic"), copy, "--quiet", "--select", "vhd-*").stdout == f"{copy}: READY\n"
+
+
+def test_an_interrupt_is_no_verdict(image, tmp_path):
+    command = [sys.executable, "-m", "vhdprep", "prepare", image("debian-12-dynamic"), tmp_path / "copy.vhd", "--select", "vhd-*"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        while not list(tmp_path.iterdir()):
+            assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        said = running.stderr.read()
+    if running.returncode:  # else it was faster
+        assert (running.returncode, said) == (130, "vhdprep: interrupted; no copy was made, and the image is as it was\n")
+        assert list(tmp_path.iterdir()) == []

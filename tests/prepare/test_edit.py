@@ -47,9 +47,8 @@ def test_an_option_of_sshd_stands_before_whatever_would_win_over_it(before, afte
     assert edit.set_ssh_option(before, "PermitRootLogin", "no") == after
 
 
-def test_lines_are_commented_out_and_removed_by_their_numbers():
+def test_lines_are_commented_out_by_their_numbers():
     assert edit.comment_out("a\n# b\nc", {1, 2, 3}) == "# a\n# b\n# c"
-    assert edit.remove_lines("a\nb\nc\n", {2}) == "a\nc\n"
 
 
 def test_bytes_that_are_no_text_and_odd_line_ends_survive_an_edit():

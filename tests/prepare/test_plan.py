@@ -6,10 +6,11 @@ import json
 
 import pytest
 
+from vhdprep import remedy as kinds
 from vhdprep.disk.backend import FileKind
 from vhdprep.errors import UsageError
-from vhdprep.model import Outcome, Severity
-from vhdprep.prepare import plan, planfile
+from vhdprep.model import Finding, Outcome, Severity
+from vhdprep.prepare import actions, plan, planfile
 from vhdprep.prepare.draft import Content, Draft, DraftDisk, Spot
 from vhdprep.ruleset.load import load_rules
 from vhdprep.ruleset.selftest import build_disk, build_image
@@ -136,3 +137,12 @@ def test_names_without_case_are_spelled_as_they_are_stored():
     guest, draft = build_image(given, disk).guest, Draft()
     draft.remove(guest.files, "/windows/panther/unattend.xml")
     assert list(draft.touched) == [Spot("p1", "/Windows/PANTHER/Unattend.xml")]
+
+
+def test_passwords_in_the_registry_are_in_no_plan():
+    key = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\Winlogon"
+    given = {"registry": {key: {"DefaultPassword": "opensesame"}}, "files": {"/Windows/System32/config/SOFTWARE": ""}}
+    disk, draft = DraftDisk(build_disk(given)), Draft()
+    finding = Finding("r", "t", Severity.ERROR, Outcome.FAIL, "m.", remedy=kinds.RemoveRegistryValue(key, "DefaultPassword"))
+    actions.apply(finding, build_image(given, disk).guest, draft)
+    assert [(each.name, each.before) for each in draft.keys] == [("DefaultPassword", "(not shown)")]

@@ -16,6 +16,9 @@ from vhdprep.model import Target
 if TYPE_CHECKING:
     from vhdprep.prepare.run import Prepared, Wish
 
+_INTERRUPTED = 130
+"""What shells give for an interrupt; 1 would be a verdict."""
+
 CopyArgument = Annotated[Path | None, typer.Argument(metavar="[COPY]", help="The file to make; it must not be there.", show_default=False)]
 PlanOnlyOption = Annotated[bool, typer.Option("--plan-only", help="Only say what would be done; nothing is written.")]
 PlanOption = Annotated[
@@ -71,8 +74,12 @@ def prepare(
     from vhdprep.prepare.run import prepare as run_prepare
 
     assert copy is not None
-    with common.Progress() as progress:
-        made = run_prepare(image, copy, wish, reviewed=reviewed, progress=progress)
+    try:
+        with common.Progress() as progress:
+            made = run_prepare(image, copy, wish, reviewed=reviewed, progress=progress)
+    except KeyboardInterrupt:
+        typer.echo("vhdprep: interrupted; no copy was made, and the image is as it was", err=True)
+        raise typer.Exit(_INTERRUPTED) from None
     _show_made(made, report_format, output, verbose=verbose, quiet=quiet)
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from vhdprep import remedy as kinds
 from vhdprep.disk.backend import FileKind
-from vhdprep.guest import accounts, boot
+from vhdprep.guest import accounts, boot, unitfiles
 from vhdprep.guest.devices import find_volume
 from vhdprep.guest.files import GuestFiles
 from vhdprep.guest.formats import fstab
 from vhdprep.prepare import bootargs, edit, units
 from vhdprep.probes.files import find
+from vhdprep.ruleset.evaluate import mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -89,8 +90,6 @@ def _apply(remedy: kinds.Remedy, task: Task) -> None:  # noqa: C901 - one case a
             _remove(task, [*task.paths(), *(path for path, _ in task.lines())])
         case kinds.TruncateFiles():
             _truncate(task, [*_matching(task, remedy.patterns), *task.paths()])
-        case kinds.TruncateFoundFiles():
-            _truncate(task, task.paths())
         case kinds.WriteFile():
             draft.write(guest.files, remedy.path, remedy.text if remedy.text.endswith("\n") else f"{remedy.text}\n")
         case kinds.MakeLink():
@@ -107,9 +106,6 @@ def _apply(remedy: kinds.Remedy, task: Task) -> None:  # noqa: C901 - one case a
             for path, numbers in task.lines():
                 task.edit(path, lambda text, numbers=numbers: edit.comment_out(text, numbers))  # type: ignore[misc]
             _remove(task, task.paths())
-        case kinds.RemoveFoundLines():
-            for path, numbers in task.lines():
-                task.edit(path, lambda text, numbers=numbers: edit.remove_lines(text, numbers))  # type: ignore[misc]
         case kinds.NameFoundVolumes():
             _name_volumes(task)
         case kinds.NameRootByUuid():
@@ -125,6 +121,8 @@ def _apply(remedy: kinds.Remedy, task: Task) -> None:  # noqa: C901 - one case a
         case kinds.DisableSystemdUnits():
             for name in remedy.units:
                 units.disable(guest, draft, name)
+        case kinds.AddUnitSettings():
+            _add_unit_settings(task, remedy.first_present, remedy.name, remedy.text)
         case kinds.LockPassword():
             _lock(task, [remedy.account])
         case kinds.LockFoundPasswords():
@@ -238,6 +236,15 @@ def _enable(task: Task, names: Sequence[str], *, only_first: bool) -> None:
         raise CannotApply(f"none of {', '.join(names)} is installed as a unit of systemd that can be enabled")
 
 
+def _add_unit_settings(task: Task, names: Sequence[str], file: str, text: str) -> None:
+    for name in names:
+        unit = unitfiles.find(task.guest, name)
+        if unit is not None and not unit.masked:
+            task.draft.write(task.guest.files, f"/etc/systemd/system/{name}.d/{file}", text)
+            return
+    raise CannotApply(f"none of {', '.join(names)} is installed as a unit of systemd")
+
+
 def _lock(task: Task, names: Sequence[str]) -> None:
     """The second field of shadow, or of passwd where the hash stands there."""
     guest = task.guest
@@ -256,4 +263,6 @@ def _edit_key(task: Task, key: str, name: str | None, kind: str | None = None, v
     hive, inside = keys.place(task.guest, key)
     before = keys.words(registry.value(key, name)) if name is not None else "a key" if registry.key(key) is not None else None
     if before != value:
+        if before and mask(f"{name}={before}") != f"{name}={before}":
+            before = "(not shown)"
         task.draft.edit_key(task.guest.files, hive, keys.KeyEdit("", key, inside, name, kind, value, before))

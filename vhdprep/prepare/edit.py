@@ -67,11 +67,6 @@ def comment_out(text: str, numbers: Collection[int]) -> str:
     )
 
 
-def remove_lines(text: str, numbers: Collection[int]) -> str:
-    """The text without these lines, counted from 1."""
-    return "".join(line for number, line in enumerate(pieces(text), 1) if number not in numbers)
-
-
 def set_fields(text: str, name: str, fields: dict[int, str]) -> str:
     """Records of colons such as shadow(5): fields (from 0) of every record that begins with ``name``."""
     lines = pieces(text)

@@ -164,7 +164,7 @@ def _launched(disk: Path) -> Any:
             handle.set_backend("direct")  # no service of the host is needed
         for name, value in settings.items():
             handle.set_backend_setting(name, value)
-        handle.add_drive_opts(str(disk.resolve()), format="raw", discard="besteffort")
+        handle.add_drive_opts(str(disk.resolve()), format="raw")
         try:
             handle.launch()
         except RuntimeError as error:

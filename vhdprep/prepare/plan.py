@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vhdprep import byhand
 from vhdprep import remedy as kinds
 from vhdprep.disk.backend import FileKind
-from vhdprep.errors import Unreadable
+from vhdprep.errors import Unreadable, UsageError
 from vhdprep.model import Finding, Outcome, Severity
 from vhdprep.prepare import actions
 from vhdprep.prepare.draft import Content, Draft, Spot
@@ -115,6 +115,8 @@ def make(look_at_files: Callable[[], Image], rules: Sequence[Rule], *, unsafe: b
 
     image = look()
     first = findings = evaluate(rules, image)
+    if users and image.guest is None:
+        raise UsageError(f"--delete-user: {image.no_guest}")
     if users and image.guest is not None:
         from vhdprep.prepare import users as accounts
 
