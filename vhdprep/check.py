@@ -58,18 +58,19 @@ def check(
         return compare(*(check(path, rules, data=data, target=target, backend=each, tree=tree, key=key, avoid=avoid) for each in _COMPARED))
     clock = Clock()
     with open_tree(path, target=target) if tree else open_image(path, data=data, target=target, backend=backend, key=key, avoid=avoid) as image:
-        report = judge_image(image, path, rules, backend, clock)
-    return report._replace(seconds=clock.seconds())
+        return judge_image(image, path, rules, backend, clock)
 
 
-def judge_image(image: Image, path: Path, rules: tuple[Rule, ...], backend: str, clock: Clock | None = None) -> Report:
-    """Judge an image that is open; ``path`` and ``backend`` are what it was opened by."""
+def judge_image(image: Image, path: Path, rules: tuple[Rule, ...], backend: str, clock: Clock) -> Report:
+    """What ``rules`` say of an image that is open."""
     from vhdprep.ruleset.evaluate import evaluate
     from vhdprep.ruleset.load import digest
 
     findings = evaluate(rules, image)
-    report = _report(image, path, backend, clock or Clock())
-    return report._replace(findings=findings, verdict=judge(findings, report.gaps), ruleset_digest=digest(rules), ruleset_size=len(rules))
+    report = _report(image, path, backend, clock)
+    verdict = judge(findings, report.gaps)
+    judged = report._replace(findings=findings, verdict=verdict, ruleset_digest=digest(rules), ruleset_size=len(rules))
+    return judged._replace(seconds=clock.seconds())
 
 
 def inspect(
