@@ -61,15 +61,15 @@ def check(
         return judge_image(image, path, rules, backend, clock)
 
 
-def judge_image(image: Image, path: Path, rules: tuple[Rule, ...], backend: str, clock: Clock | None = None) -> Report:
-    """Judge an image that is open; ``path`` and ``backend`` are what it was opened by."""
+def judge_image(image: Image, path: Path, rules: tuple[Rule, ...], backend: str, clock: Clock) -> Report:
+    """What ``rules`` say of an image that is open."""
     from vhdprep.ruleset.evaluate import evaluate
     from vhdprep.ruleset.load import digest
 
     findings = evaluate(rules, image)
-    clock = clock or Clock()
     report = _report(image, path, backend, clock)
-    judged = report._replace(findings=findings, verdict=judge(findings, report.gaps), ruleset_digest=digest(rules), ruleset_size=len(rules))
+    verdict = judge(findings, report.gaps)
+    judged = report._replace(findings=findings, verdict=verdict, ruleset_digest=digest(rules), ruleset_size=len(rules))
     return judged._replace(seconds=clock.seconds())
 
 

@@ -17,6 +17,13 @@ from vhdprep import isolate
 ROOT = Path(__file__).resolve().parent.parent.parent
 DIE = "import os, sys, vhdprep.cli, vhdprep.disk.native.{module} as reader\nhonest = reader.{name}\n{deadly}\nreader.{name} = deadly\nvhdprep.cli.main()"
 ON_OPENING_EXT = "def deadly(stream):\n    if stream.name in {names}: os.kill(os.getpid(), {signal})\n    return honest(stream)"
+WAITING_FOREVER = (
+    "import resource, time\nfrom vhdprep import isolate\nfrom vhdprep.disk import recorder\nisolate.MAX_HELPER_SECONDS = 1\n"
+    "def deadly(stream):\n    if stream.name != 'p3': return honest(stream)\n    with recorder.unbounded():\n"
+    "        (soft, hard), (seconds, _) = resource.getrlimit(resource.RLIMIT_AS), resource.getrlimit(resource.RLIMIT_CPU)\n"
+    "        assert (soft, seconds) == (hard, 1)\n"
+    "    assert resource.getrlimit(resource.RLIMIT_CPU)[0] == isolate.MAX_SECONDS\n    time.sleep(60)"
+)
 ON_READING = "def deadly(self, path):\n    if self._id == 'p3' and path == '/etc/fstab': os.kill(os.getpid(), 11)\n    return honest(self, path)"
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork; nothing is isolated here")
@@ -49,6 +56,12 @@ def test_a_crash_on_opening_a_volume_leaves_that_volume_unread(image):
     report = json.loads(out)
     assert [(each["id"], each["read"]) for each in report["disks"][0]["volumes"]] == [("p1", False), ("p2", True), ("p3", False)]
     assert {each["outcome"] for each in report["findings"] if each["rule_id"].startswith("vhd-type-")} == {"pass"}
+
+
+def test_a_helper_has_limits_of_its_own_and_is_not_waited_for_for_ever(image):
+    code, out, err = run("ext", "open_files", WAITING_FOREVER, "check", image("debian-12-generalized"), "--format", "json")
+    assert (code, err) == (3, "")
+    assert gaps(out)[0] == "p3: libguestfs had not read it after 1 seconds"
 
 
 def test_a_crash_on_reading_a_file_is_blamed_on_its_volume(image):

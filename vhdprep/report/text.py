@@ -219,7 +219,7 @@ def _volumes(report: Report, page: _Page) -> Iterator[str]:
                 each.filesystem or "-",
                 words.size(each.size).split(" (")[0],
                 each.uuid or "-",
-                "" if each.read else f"not read: {each.reason}" if each.needed else (each.reason or ""),
+                f"not read: {each.reason}" if each.needed and not each.read else (each.reason or ""),
             )
             for each in disk.volumes
         ]
