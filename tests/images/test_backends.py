@@ -13,7 +13,8 @@ import pytest
 
 from fixtures import build
 from tests import layered
-from vhdprep.check import Clock, check, find_gaps, image_of, inspect, judge_image, open_image, sources_of
+from vhdprep.check import Clock, check, image_of, inspect, judge_image, open_image, sources_of
+from vhdprep.guest.gaps import find_gaps
 from vhdprep.model import Target
 
 UNCLEAN, LAYERED = "debian-12-unclean-journal", "layered"
