@@ -36,10 +36,16 @@ def values(hive, key):
 
 @pytest.mark.libguestfs
 def test_values_are_set_and_removed_in_the_copy_of_a_windows_that_stays_what_it_is(image, wish, appliance, tmp_path):
-    source, copy = image("windows-2016-registry-faults"), tmp_path / "copy.vhd"
+    source, copy = image("windows-2016-faults"), tmp_path / "copy.vhd"
     made = run.prepare(source, copy, wish._replace(unsafe=True), progress=quiet)
     fixed = {each.rule_id for each in made.after.findings if each.outcome is Outcome.FIXED}
-    assert fixed == {"windows-clock-utc", "windows-rdp-certificate-unpinned", "windows-device-registration-removed"}
+    assert fixed == {
+        "windows-answer-file-cache-removed",
+        "windows-answer-file-used-up",
+        "windows-clock-utc",
+        "windows-device-registration-removed",
+        "windows-rdp-certificate-unpinned",
+    }
     assert made.after.verdict is Verdict.READY
     with open_image(copy, target=Target.GENERALIZED) as opened:
         path = "/Windows/System32/config/SYSTEM"
