@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 MEMORY = 2560
 """MiB of memory of the appliance where a key is tried: argon2 of LUKS2 takes up to 1 GiB."""
 
+_DAMAGE = re.compile(r"(?:EXT4-fs|XFS|BTRFS|FAT-fs|ufs)\b.*(?:error|corrupt|critical|invalid|bad |fail|cannot|unable)|I/O error", re.IGNORECASE)
+_HARMLESS = "not properly unmounted"
+"""What FAT says of a volume that was left open; nobody records more of it."""
 _DISTRIBUTION = Path("/usr/lib/python3/dist-packages")
 """Where Debian and Ubuntu put the bindings; a virtual environment does not look there."""
 _INSTALL = "sudo apt-get install python3-guestfs (Fedora: sudo dnf install python3-libguestfs)"
@@ -122,6 +125,7 @@ class Appliance:
         self.drives: list[tuple[str, str]] = []
         """File and format of each disk."""
         self._mounts = 0
+        self._heard = 0.0
         self._tcg = False
         self.handle = self._new()
         self.devices: Sequence[str] = ()
@@ -232,9 +236,22 @@ class Appliance:
     def _why_not_mounted(self, kind: str, place: str, error: RuntimeError) -> str:
         """The kernel's last word on this kind of file system, without the names of devices; else what ``mount`` says."""
         name = kind.partition("-")[0]
-        said = [line for line in self.ask(self.handle.dmesg).splitlines() if name in line.casefold() and "scanned by" not in line]
-        why = said[-1].partition("] ")[2] if said else first_line(error).rpartition(f"{place}: ")[2]
-        return re.sub(r" \((device )?(loop|sd|dm-|md)\w+\)", "", re.sub(r"/dev/loop\d+", "the volume", why))[:160]
+        said = [line for line in self._kernel_said() if name in line.casefold() and "scanned by" not in line]
+        return _plain(said[-1] if said else first_line(error).rpartition(f"{place}: ")[2])
+
+    def damage(self) -> Sequence[str]:
+        """What Linux has complained of since it was asked last; a directory that it cannot read it shows as an empty one."""
+        return [_plain(line) for line in self._kernel_said() if _DAMAGE.search(line) and _HARMLESS not in line]
+
+    def _kernel_said(self) -> Sequence[str]:
+        """The kernel's new messages."""
+        found, last = [], self._heard
+        for line in self.ask(self.handle.dmesg).splitlines():
+            stamp = re.match(r"\[\s*(\d+\.\d+)\] (.*)", line)
+            if stamp and float(stamp[1]) > last:
+                self._heard = float(stamp[1])
+                found.append(stamp[2])
+        return found
 
     def unmount(self, place: str) -> None:
         """Take away what ``mount`` put at ``place``."""
@@ -260,3 +277,8 @@ def _log(text: str) -> None:
     import logging  # late: seldom there is something to say
 
     logging.getLogger("vhdprep").warning(text)
+
+
+def _plain(text: str) -> str:
+    """A message of the kernel without the names of its devices, which are not those of the image."""
+    return re.sub(r" \((device )?(loop|sd|dm-|md)\w+\)", "", re.sub(r"/dev/loop\d+", "the volume", text))[:160]

@@ -86,6 +86,13 @@ class GuestfsDisk(NativeDisk):
                 raise Unreadable(f"libguestfs: of the {reader.size} bytes of the disk qemu shows {shown}: it goes by the geometry in the footer")
         super().__init__(reader, source.prefix, avoid)
 
+    def damage(self) -> Sequence[str]:
+        """What Linux complained of while files were read."""
+        try:
+            return [f"Linux found damage while it read the file systems: {text}" for text in self._appliance.damage()]
+        except Unreadable as error:
+            return [str(error)]
+
     def unlock(self) -> None:
         """Open encrypted partitions with the key, where there is one."""
         for volume in self.volumes if self._key else ():

@@ -102,6 +102,10 @@ class NativeDisk:
             raise UnsupportedFilesystem(f"{volume.id}: {volume.reason or 'not read'}")
         return self._files[volume.id]
 
+    def damage(self) -> Sequence[str]:
+        """Nothing: what is damaged is said where it is read."""
+        return ()
+
     def _whole_disk(self) -> list[Volume]:
         """A disk without a table is one file system, something unknown, or empty."""
         stream = Stream(self._reader, 0, self.size)
