@@ -56,7 +56,7 @@ def _write(raw, scratch, appliance_class):
     appliance = appliance_class()
     with_disk = appliance.handle
     with_disk.add_drive_opts(str(raw), format="raw")
-    appliance.drives.append((str(raw), "raw"))
+    appliance.drives.append((str(raw), "raw", False))
     appliance.launch()
     handle, disk = appliance.handle, appliance.handle.list_devices()[0]
     handle.upload(str(parts["/boot"]), f"{disk}2")

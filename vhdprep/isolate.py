@@ -82,6 +82,7 @@ def call(work: Callable[[Mapping[str, str]], _T]) -> _T:
         if not child:
             os.close(reading)
             _limit()
+            recorder.when_unbounded(_bounds_of_helpers)
             _answer(work, avoid, writing)
         os.close(writing)
         with os.fdopen(reading, "rb") as pipe:

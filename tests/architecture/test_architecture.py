@@ -35,7 +35,7 @@ def test_nothing_is_posix_only(path):
             assert not {name.name.split(".")[0] for name in node.names} & POSIX_ONLY_MODULES
         if isinstance(node, ast.ImportFrom):
             assert (node.module or "").split(".")[0] not in POSIX_ONLY_MODULES
-        if isinstance(node, ast.Attribute):
+        if isinstance(node, ast.Attribute) and getattr(node.value, "attr", "") != "handle":  # libguestfs's handle has calls of the same names
             assert node.attr not in POSIX_ONLY_CALLS
 
 

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from pathlib import Path
-
 import pytest
 
-from vhdprep.errors import BackendUnavailable
-from vhdprep.prepare import editor, run
+from vhdprep.disk.guestfs.appliance import obstacle
+from vhdprep.prepare import run
 
 
 @pytest.fixture(scope="session")
 def appliance():
     """Skip where the appliance cannot run."""
-    try:
-        editor.bindings()
-    except BackendUnavailable as error:
-        pytest.skip(str(error))
-    if not shutil.which("qemu-system-x86_64"):
-        pytest.skip("qemu-system-x86_64 is not installed")
-    if not any(os.access(each, os.R_OK) for each in Path("/boot").glob("vmlinuz*")) and "LIBGUESTFS_PATH" not in os.environ:
-        pytest.skip("no kernel in /boot may be read, and the appliance is made with one")
+    if why := obstacle():
+        pytest.skip(why)
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ class MixedDisk:
 
     def __init__(self, first: Disk, second: Disk) -> None:
         """What ``first`` left open is taken from ``second``, if that could close it."""
+        self._first, self._second = first, second
         self.size, self.table, self.fields, self.defects = first.size, first.table, first.fields, first.defects
         before = {volume.id: volume for volume in first.volumes}
         self._homes: dict[str, Disk] = {}
@@ -40,6 +41,10 @@ class MixedDisk:
         self.volumes: Sequence[Volume] = tuple(volumes)
         helped = any(home is second and volume.read for volume, home in zip(volumes, self._homes.values(), strict=True))
         self.backends: Sequence[str] = (*first.backends, *(second.backends if helped else ()))
+
+    def damage(self) -> Sequence[str]:
+        """What came to light while files were read."""
+        return (*self._first.damage(), *self._second.damage())
 
     def files(self, volume: Volume) -> Files:
         """The file system of ``volume``."""

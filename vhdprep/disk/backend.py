@@ -94,6 +94,10 @@ class Disk(Protocol):
     fields: dict[str, str | int]
     """Facts of the table that rules ask for: ``mbr:signature``, ``gpt:disk_guid``, ``mbr:boot_code`` …"""
 
+    def damage(self) -> Sequence[str]:
+        """What came to light while files were read, beyond what reading them said."""
+        ...
+
     def files(self, volume: Volume) -> Files:
         """The file system of ``volume``. Raises ``UnsupportedFilesystem`` when it is not read here."""
         ...
@@ -130,7 +134,12 @@ class DiskSet:
         self.size, self.table, self.fields, self.defects = first.size, first.table, first.fields, first.defects
         self.backends: Sequence[str] = tuple(dict.fromkeys(name for disk in disks for name in disk.backends))
         self.volumes: Sequence[Volume] = tuple(volume for disk in disks for volume in disk.volumes)
+        self._disks = disks
         self._homes = {volume.id: disk for disk in disks for volume in disk.volumes}
+
+    def damage(self) -> Sequence[str]:
+        """What came to light on any of them."""
+        return tuple(text for disk in self._disks for text in disk.damage())
 
     def files(self, volume: Volume) -> Files:
         """The file system of ``volume``."""

@@ -99,6 +99,10 @@ class MemoryDisk:
         self.defects: Sequence[Defect] = tuple(defects)
         self._files = files
 
+    def damage(self) -> Sequence[str]:
+        """Nothing."""
+        return ()
+
     def files(self, volume: Volume) -> MemoryFiles:
         """The file system of ``volume``."""
         if volume.id not in self._files:

@@ -19,6 +19,7 @@ def find_gaps(image: Image) -> tuple[str, ...]:
         for volume in each.disk.volumes if each.disk else ():
             if volume.needed:
                 gaps.append(f"{volume.id}: {volume.reason}")
+        gaps += each.disk.damage() if each.disk else ()
     if image.no_guest and image.no_guest not in gaps:
         gaps.append(image.no_guest)
     return (*gaps, *(_gaps_of(image.guest) if image.guest is not None else ()))

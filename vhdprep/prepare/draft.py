@@ -173,7 +173,7 @@ class DraftDisk:
         """The table and the volumes are those of ``disk``; only file systems that are ``writable`` may be changed."""
         self._writable = writable
         self.size, self.table, self.fields, self.defects = disk.size, disk.table, disk.fields, disk.defects
-        self.backends: Sequence[str] = getattr(disk, "backends", ())
+        self.backends: Sequence[str] = disk.backends
         self.volumes: Sequence[Volume] = disk.volumes
         self._disk = disk
         self._drafts: dict[str, DraftFiles] = {}
@@ -186,6 +186,10 @@ class DraftDisk:
             )
             self._drafts[volume.id] = DraftFiles(self._disk.files(volume), volume.id, frozen)
         return self._drafts[volume.id]
+
+    def damage(self) -> Sequence[str]:
+        """What the reader beneath came upon."""
+        return self._disk.damage()
 
 
 class Draft:

@@ -7,27 +7,27 @@ mode and its labels are those it had.
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from vhdprep import isolate
-from vhdprep.errors import BackendUnavailable, CopyFailed, first_line
+from vhdprep.disk.guestfs.appliance import Appliance
+from vhdprep.errors import CopyFailed, first_line
 from vhdprep.model import VolumeKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from guestfs import GuestFS
 
     from vhdprep.model import Volume
     from vhdprep.prepare.keys import KeyEdit
     from vhdprep.prepare.plan import Change
 
-_DISTRIBUTION = Path("/usr/lib/python3/dist-packages")
-"""Where Debian and Ubuntu put the bindings, which are no package of PyPI; a virtual environment does not look there."""
+    _T = TypeVar("_T")
+
 _PIECE = 1024 * 1024
 """Bytes that are sent at a time; the protocol bears 4 MiB."""
 _LABEL = "security.selinux"
@@ -53,20 +53,21 @@ def open_editor(disk: Path, volumes: Sequence[Volume], needed: set[str]) -> Iter
         BackendUnavailable: the appliance cannot run here.
         CopyFailed: a volume cannot be mounted for writing, or a change could not be carried out.
     """
-    handle = _launched(disk)
+    appliance = Appliance()
     try:
-        editor = _GuestfsEditor(handle, [each for each in volumes if each.id in needed])
-        yield editor
-        _asked("the changes cannot be brought to the disk", handle.umount_all)
-        _asked("the appliance does not end as it should", handle.shutdown)
+        appliance.add_writable(disk)
+        appliance.launch()
+        yield _GuestfsEditor(appliance.handle, [each for each in volumes if each.id in needed])
+        _asked("the changes cannot be brought to the disk", appliance.handle.umount_all)
+        _asked("the appliance does not end as it should", appliance.handle.shutdown)
     finally:
-        handle.close()
+        appliance.close()
 
 
 class _GuestfsEditor:
     """Volumes mounted in an appliance."""
 
-    def __init__(self, handle: Any, volumes: Sequence[Volume]) -> None:
+    def __init__(self, handle: GuestFS, volumes: Sequence[Volume]) -> None:
         """Mount ``volumes`` for writing."""
         self._handle = handle
         self._places: dict[str, str] = {}
@@ -155,54 +156,9 @@ class _GuestfsEditor:
         raise CopyFailed(f"{volume.id}: libguestfs's appliance does not see this volume, so nothing can be changed on it")
 
 
-def _launched(disk: Path) -> Any:
-    """A running appliance; where it does not start, once more without KVM, which may be there and not work."""
-    first: RuntimeError | None = None
-    for settings in ({}, {"force_tcg": "1"}):
-        handle = bindings()(python_return_dict=True)
-        if "LIBGUESTFS_BACKEND" not in os.environ:
-            handle.set_backend("direct")  # no service of the host is needed
-        for name, value in settings.items():
-            handle.set_backend_setting(name, value)
-        handle.add_drive_opts(str(disk.resolve()), format="raw")
-        try:
-            handle.launch()
-        except RuntimeError as error:
-            handle.close()
-            first = first or error
-        else:
-            return handle
-    why = first_line(first) if first else ""
-    raise BackendUnavailable(f"libguestfs's appliance, in which the copy is edited, does not start ({why}); run: libguestfs-test-tool") from first
-
-
-def _asked(why: str, action: Any, *arguments: Any) -> Any:
+def _asked(why: str, action: Callable[..., _T], *arguments: object) -> _T:
     """Translate libguestfs's errors at the door."""
     try:
         return action(*arguments)
     except RuntimeError as error:
         raise CopyFailed(f"{why}: {first_line(error)}") from error
-
-
-def bindings() -> Any:
-    """The class of libguestfs's handles.
-
-    Raises:
-        BackendUnavailable: the bindings are not there for this Python.
-    """
-    try:
-        return importlib.import_module("guestfs").GuestFS
-    except ImportError as first:
-        if not (_DISTRIBUTION / "guestfs.py").exists():
-            raise BackendUnavailable(
-                "a copy is edited by libguestfs, and its Python bindings are not installed: sudo apt-get install python3-guestfs"
-            ) from first
-    sys.path.append(str(_DISTRIBUTION))
-    try:
-        return importlib.import_module("guestfs").GuestFS
-    except ImportError as error:
-        raise BackendUnavailable(
-            f"libguestfs's bindings in {_DISTRIBUTION} do not fit this Python ({first_line(error)}); use the distribution's own: /usr/bin/python3"
-        ) from error
-    finally:
-        sys.path.remove(str(_DISTRIBUTION))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep import isolate
 from vhdprep.check import Clock, judge_image, look_again, open_image
+from vhdprep.compare import compare
 from vhdprep.errors import CopyFailed, UsageError
 from vhdprep.model import Finding, Outcome, Report, Severity, Target, judge
 from vhdprep.prepare import plan as plans
@@ -21,7 +22,7 @@ from vhdprep.remedy import Manual
 from vhdprep.vhd import convert
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from vhdprep.disk.backend import Disk
@@ -117,7 +118,8 @@ def prepare(
         convert.append_footer(work.file, copied.size, unique_id=uuid.uuid4(), now=int(time.time()))
         secondopinion.confirm(work.path, copied.size)
         progress(0, 1, "check")
-        after = isolate.call(lambda avoid: _look_at_copy(work, wish, avoid))
+        backends = ("native", "guestfs") if wish.backend == "auto" and looked.planned.plan.changes else (wish.backend,)
+        after = isolate.call(lambda avoid: _look_at_copy(work, wish, backends, avoid))
         return _finish(work, looked, after)
 
 
@@ -155,13 +157,18 @@ def _look(source: Path, wish: Wish, avoid: Mapping[str, str]) -> Looked:
     return Looked(report, planned, volumes)
 
 
-def _look_at_copy(work: Partial, wish: Wish, avoid: Mapping[str, str]) -> Report:
-    """Judge the copy under the name that it will have."""
+def _look_at_copy(work: Partial, wish: Wish, backends: Sequence[str], avoid: Mapping[str, str]) -> Report:
+    """Judge the copy under the name that it will have; what two backends see differently is undecided."""
+    first, *others = (_judge_copy(work, wish, backend, avoid) for backend in backends)
+    return compare(first, others[0]) if others else first
+
+
+def _judge_copy(work: Partial, wish: Wish, backend: str, avoid: Mapping[str, str]) -> Report:
     clock = Clock()
-    with open_image(work.path, target=wish.target, backend=wish.backend, avoid=avoid) as image:
+    with open_image(work.path, target=wish.target, backend=backend, avoid=avoid) as image:
         (disk,) = image.disks
         named = disk.container._replace(path=str(work.destination))
-        return judge_image(image._replace(disks=(disk._replace(container=named),)), work.destination, wish.rules, wish.backend, clock)
+        return judge_image(image._replace(disks=(disk._replace(container=named),)), work.destination, wish.rules, backend, clock)
 
 
 def _edit(path: Path, looked: Looked, progress: Callable[[int, int, str], None]) -> None:

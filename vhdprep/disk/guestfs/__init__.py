@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from vhdprep.disk.guestfs.appliance import MEMORY, Appliance
 from vhdprep.disk.guestfs.disk import GuestfsDisk, add_arrays
-from vhdprep.disk.native import join, open_reader, read_table
+from vhdprep.disk.native import join, open_reader
+from vhdprep.disk.native.table import read_table
 from vhdprep.disk.recorder import NOTHING
 from vhdprep.errors import Unreadable
 

@@ -1,7 +1,7 @@
 """libguestfs's appliance: a small Linux in a virtual machine, which mounts what the image holds. The sole home of its bindings.
 
-It gets the disks read only, each with a scratch overlay, and their formats by name: neither qemu nor libguestfs
-guesses one. Its own idea of the operating system is never asked for.
+It gets the disks read only, each with a scratch overlay, but for the copy that prepare works on, and their formats by name: neither qemu
+nor libguestfs guesses one. Its own idea of the operating system is never asked for.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 MEMORY = 2560
 """MiB of memory of the appliance where a key is tried: argon2 of LUKS2 takes up to 1 GiB."""
 
+_DAMAGE = re.compile(r"(?:EXT4-fs|XFS|BTRFS|FAT-fs|ufs)\b.*(?:error|corrupt|critical|invalid|bad |fail|cannot|unable)|I/O error", re.IGNORECASE)
+_HARMLESS = "not properly unmounted"
+"""What FAT says of a volume that was left open; nobody records more of it."""
 _DISTRIBUTION = Path("/usr/lib/python3/dist-packages")
 """Where Debian and Ubuntu put the bindings; a virtual environment does not look there."""
 _INSTALL = "sudo apt-get install python3-guestfs (Fedora: sudo dnf install python3-libguestfs)"
@@ -119,9 +122,10 @@ class Appliance:
         if why := obstacle():
             raise BackendUnavailable(f"the backend 'guestfs' cannot run here: {why}")
         self._memory, self._note = memory, note or _log
-        self.drives: list[tuple[str, str]] = []
-        """File and format of each disk."""
+        self.drives: list[tuple[str, str, bool]] = []
+        """File and format of each disk, and whether it is only read."""
         self._mounts = 0
+        self._heard = 0.0
         self._tcg = False
         self.handle = self._new()
         self.devices: Sequence[str] = ()
@@ -144,18 +148,24 @@ class Appliance:
         Raises:
             Unreadable: qemu does not take it.
         """
-        drive = (str(path.resolve()), drive_format(container))
+        kind = drive_format(container)
         try:
-            self.handle.add_drive_opts(drive[0], readonly=True, format=drive[1])
+            self._add(str(path.resolve()), kind, readonly=True)
         except RuntimeError as error:
-            raise Unreadable(f"libguestfs: qemu cannot open {path.name} as {drive[1]}") from error  # its own words name files of the host
-        self.drives.append(drive)
+            raise Unreadable(f"libguestfs: qemu cannot open {path.name} as {kind}") from error  # its own words name files of the host
         return len(self.drives) - 1
+
+    def add_writable(self, path: Path) -> None:
+        """Add a raw disk that may be written."""
+        self._add(str(path.resolve()), "raw", readonly=False)
 
     def add_empty(self) -> None:
         """Add a disk with nothing on it."""
-        self.drives.append((os.devnull, "raw"))
-        self.handle.add_drive_opts(os.devnull, readonly=True, format="raw")
+        self._add(os.devnull, "raw", readonly=True)
+
+    def _add(self, path: str, kind: str, *, readonly: bool) -> None:
+        self.handle.add_drive_opts(path, readonly=readonly, format=kind)
+        self.drives.append((path, kind, readonly))
 
     def launch(self) -> None:
         """Start it; where KVM is there but does not work, once more without.
@@ -179,8 +189,8 @@ class Appliance:
             raise BackendUnavailable(f"libguestfs's appliance does not start ({first_line(first)}); run: libguestfs-test-tool") from first
         self._tcg = True
         self.handle = self._new()
-        for path, kind in self.drives:
-            self.handle.add_drive_opts(path, readonly=True, format=kind)
+        for path, kind, readonly in self.drives:
+            self.handle.add_drive_opts(path, readonly=readonly, format=kind)
         try:
             self.handle.launch()
         except RuntimeError as error:
@@ -232,9 +242,22 @@ class Appliance:
     def _why_not_mounted(self, kind: str, place: str, error: RuntimeError) -> str:
         """The kernel's last word on this kind of file system, without the names of devices; else what ``mount`` says."""
         name = kind.partition("-")[0]
-        said = [line for line in self.ask(self.handle.dmesg).splitlines() if name in line.casefold() and "scanned by" not in line]
-        why = said[-1].partition("] ")[2] if said else first_line(error).rpartition(f"{place}: ")[2]
-        return re.sub(r" \((device )?(loop|sd|dm-|md)\w+\)", "", re.sub(r"/dev/loop\d+", "the volume", why))[:160]
+        said = [line for line in self._kernel_said() if name in line.casefold() and "scanned by" not in line]
+        return _plain(said[-1] if said else first_line(error).rpartition(f"{place}: ")[2])
+
+    def damage(self) -> Sequence[str]:
+        """What Linux has complained of since it was asked last; a directory that it cannot read it shows as an empty one."""
+        return [_plain(line) for line in self._kernel_said() if _DAMAGE.search(line) and _HARMLESS not in line]
+
+    def _kernel_said(self) -> Sequence[str]:
+        """The kernel's new messages."""
+        found, last = [], self._heard
+        for line in self.ask(self.handle.dmesg).splitlines():
+            stamp = re.match(r"\[\s*(\d+\.\d+)\] (.*)", line)
+            if stamp and float(stamp[1]) > last:
+                self._heard = float(stamp[1])
+                found.append(stamp[2])
+        return found
 
     def unmount(self, place: str) -> None:
         """Take away what ``mount`` put at ``place``."""
@@ -260,3 +283,8 @@ def _log(text: str) -> None:
     import logging  # late: seldom there is something to say
 
     logging.getLogger("vhdprep").warning(text)
+
+
+def _plain(text: str) -> str:
+    """A message of the kernel without the names of its devices, which are not those of the image."""
+    return re.sub(r" \((device )?(loop|sd|dm-|md)\w+\)", "", re.sub(r"/dev/loop\d+", "the volume", text))[:160]

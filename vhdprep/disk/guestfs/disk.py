@@ -80,11 +80,19 @@ class GuestfsDisk(NativeDisk):
         self._inner: dict[str, tuple[str, Stream]] = {}
         """Volume that is no span of the disk → its device and its bytes."""
         self._replayed: set[str] = set()
+        self._listed: Sequence[str] | None = None
         if source.container.format == "vhd" and source.container.type is DiskType.DYNAMIC:
             shown = appliance.ask(lambda: appliance.handle.blockdev_getsize64(device))
             if shown < reader.size:
                 raise Unreadable(f"libguestfs: of the {reader.size} bytes of the disk qemu shows {shown}: it goes by the geometry in the footer")
         super().__init__(reader, source.prefix, avoid)
+
+    def damage(self) -> Sequence[str]:
+        """What Linux complained of while files were read."""
+        try:
+            return [f"Linux found damage while it read the file systems: {text}" for text in self._appliance.damage()]
+        except Unreadable as error:
+            return [str(error)]
 
     def unlock(self) -> None:
         """Open encrypted partitions with the key, where there is one."""
@@ -128,7 +136,7 @@ class GuestfsDisk(NativeDisk):
     def _logical(self, each: LogicalVolume) -> Volume:
         """A logical volume of a kind that only Linux can put together is read from its device."""
         device = f"/dev/{each.id}"
-        if each.reader is None and each.holds_files and device in self._appliance.ask(self._appliance.handle.lvs):
+        if each.reader is None and each.holds_files and device in self._logical_devices():
             each = each._replace(reader=DeviceReader(self._appliance, device), reason=None)
         return super()._logical(each)
 
@@ -161,8 +169,17 @@ class GuestfsDisk(NativeDisk):
         if volume.id in self._inner:
             return self._inner[volume.id][0], ()
         if volume.offset is None:
-            return f"/dev/{volume.id}", ()
+            device = f"/dev/{volume.id}"
+            if device not in self._logical_devices():  # the name is the image's: it must not lead to anything else of the appliance
+                raise Unreadable("Linux's LVM2 does not put it together")
+            return device, ()
         return self.device, ("loop", f"offset={volume.offset}", f"sizelimit={min(volume.size, self.size - volume.offset)}")
+
+    def _logical_devices(self) -> Sequence[str]:
+        """The devices of logical volumes, as Linux's LVM2 lists them."""
+        if self._listed is None:
+            self._listed = self._appliance.ask(self._appliance.handle.lvs)
+        return self._listed
 
     def _subvolumes(self, mounted: str) -> tuple[Subvolume, ...]:
         default = self._appliance.ask(lambda: self._appliance.handle.btrfs_subvolume_get_default(mounted))

@@ -143,7 +143,10 @@ class ApplianceFiles:
         found = self._ask(real, lambda: self._appliance.handle.readdir(self._path(real)))
         if len(found) > MAX_NAMES:
             raise Unreadable(f"{real[:250]}: the directory has more than {MAX_NAMES} entries")
-        return [each["name"] for each in found if each["name"] not in (".", "..", "")]
+        names = [each["name"] for each in found]
+        if not {".", ".."} <= set(names):  # libguestfs takes a directory that cannot be read for one that ends
+            raise Unreadable(f"{real[:250]}: the directory cannot be read; its structures are damaged")
+        return [name for name in names if name not in (".", "..", "")]
 
     def _stat(self, real: str) -> FileStat:
         if real not in self._stats:

@@ -7,9 +7,10 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vhdprep.disk import recorder
-from vhdprep.disk.native import gpt, mbr, superblock
-from vhdprep.disk.native.partition import BSD_SLICES, MAX_PARTITIONS, SECTOR, Table
+from vhdprep.disk.native import superblock
+from vhdprep.disk.native.partition import BSD_SLICES, MAX_PARTITIONS
 from vhdprep.disk.native.stream import Stream
+from vhdprep.disk.native.table import read_table
 from vhdprep.disk.recorder import NOTHING
 from vhdprep.errors import Unreadable, UnsupportedFilesystem, first_line
 from vhdprep.model import Defect, Volume, VolumeKind
@@ -95,6 +96,10 @@ class NativeDisk:
         if volume.id not in self._files:
             raise UnsupportedFilesystem(f"{volume.id}: {volume.reason or 'not read'}")
         return self._files[volume.id]
+
+    def damage(self) -> Sequence[str]:
+        """Nothing: what is damaged is said where it is read."""
+        return ()
 
     def _whole_disk(self) -> list[Volume]:
         """A disk without a table is one file system, something unknown, or empty."""
@@ -246,24 +251,3 @@ def open_reader(stack: ExitStack, source: Source, avoid: Mapping[str, str]) -> R
         raise Unreadable(f"{source.path.name} is not read: {avoid[recorder.CONTAINER]}")
     recorder.note(recorder.CONTAINER)
     return stack.enter_context(opening.open_reader(source.path, source.container))
-
-
-def read_table(reader: Reader) -> Table | None:
-    """The partition table: GPT where there is one; else MBR, unless the disk is one file system with a boot sector."""
-    sector = reader.read_at(0, SECTOR)
-    legacy = mbr.read(reader, sector) if len(sector) == SECTOR and sector[510:512] == b"\x55\xaa" else None
-    has_protective = any(kind == mbr.PROTECTIVE for _, kind, *_ in mbr.read_entries(sector.ljust(SECTOR, b"\0")))
-    if legacy and legacy.partitions and not has_protective:
-        return legacy  # Linux and Windows go by the MBR; a GPT beside it is a left-over
-    table = gpt.read(reader)
-    if table is not None:
-        if not has_protective:
-            text = "The disk has a GPT but no protective MBR entry; firmware and Linux do not see its partitions."
-            table.defects.append(Defect("gpt-protective-mbr", "mbr", text))
-        return table._replace(fields={**(legacy.fields if legacy else {}), **table.fields})
-    if reader.read_at(4096, 8) == gpt.SIGNATURE:
-        text = "The GPT stands where a disk with 4096-byte sectors has it; a VHD always has 512-byte sectors."
-        return Table("gpt", [], {}, [Defect("gpt-4096-sectors", "gpt", text)])
-    if legacy and not legacy.partitions and superblock.recognise(Stream(reader, 0, reader.size)).filesystem:
-        return None
-    return legacy
