@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -186,7 +187,7 @@ class LockFoundPasswords(NamedTuple):
 
 
 class SetRegistryValue(NamedTuple):
-    """Set one value of the Windows registry; `type` is `dword` or `sz`."""
+    """Set one value of the Windows registry; `type` is `dword`, `sz`, `expand_sz` or `multi_sz`."""
 
     key: str
     name: str
@@ -209,6 +210,37 @@ class RemoveRegistryKey(NamedTuple):
     """Delete a key of the Windows registry with everything below it."""
 
     key: str
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class SetRegistryValues(NamedTuple):
+    r"""Of these values of the Windows registry, set exactly those that the finding names; each is `KEY\NAME = TYPE:DATA`."""
+
+    values: tuple[str, ...]
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class RemoveFoundKeys(NamedTuple):
+    """Delete exactly the values and keys of the Windows registry that the finding names, and the files."""
+
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class StartFoundServices(NamedTuple):
+    """Let exactly the Windows services that the finding names start as `boot`, `system`, `automatic`, `manual` or `disabled`."""
+
+    start: str
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class EnableFirewallRules(NamedTuple):
+    """Enable those of these rules of the Windows firewall that are there."""
+
+    rules: tuple[str, ...]
     disposition: Disposition = Disposition.SAFE
     by_hand: tuple[str, ...] = ()
 
@@ -254,6 +286,10 @@ Remedy = (
     | SetRegistryValue
     | RemoveRegistryValue
     | RemoveRegistryKey
+    | SetRegistryValues
+    | RemoveFoundKeys
+    | StartFoundServices
+    | EnableFirewallRules
     | ConvertVhd
     | Manual
 )
@@ -283,10 +319,56 @@ REMEDIES: dict[str, type[Remedy]] = {
     "set_registry_value": SetRegistryValue,
     "remove_registry_value": RemoveRegistryValue,
     "remove_registry_key": RemoveRegistryKey,
+    "set_registry_values": SetRegistryValues,
+    "remove_found_keys": RemoveFoundKeys,
+    "start_found_services": StartFoundServices,
+    "enable_firewall_rules": EnableFirewallRules,
     "convert_vhd": ConvertVhd,
     "manual": Manual,
 }
 """The word rules use → the remedy."""
+
+
+REGISTRY_TYPES = ("dword", "sz", "expand_sz", "multi_sz")
+STARTS = ("boot", "system", "automatic", "manual", "disabled")
+"""How a Windows service starts, by its number."""
+_VALUE = re.compile(rf"(HKLM(?:\\[^\\]+)+)\\([^\\]+) = ({'|'.join(REGISTRY_TYPES)}):(.*)")
+
+
+class RegistryValue(NamedTuple):
+    """A value that is to be."""
+
+    key: str
+    name: str
+    type: str
+    data: str
+
+
+def registry_value(text: str) -> RegistryValue:
+    r"""``KEY\NAME = TYPE:DATA``.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    found = _VALUE.fullmatch(text)
+    if found is None or (found[3] == "dword" and not found[4].isdecimal()):
+        raise ValueError(rf"{text!r} is no KEY\NAME = TYPE:DATA with a type of {', '.join(REGISTRY_TYPES)}")
+    return RegistryValue(*found.groups())
+
+
+def mistake(remedy: Remedy) -> str:
+    """What is wrong with the parameters of a remedy; empty = nothing."""
+    try:
+        if isinstance(remedy, SetRegistryValue):
+            registry_value(f"{remedy.key}\\{remedy.name} = {remedy.type}:{remedy.value}")
+        elif isinstance(remedy, SetRegistryValues):
+            for each in remedy.values:
+                registry_value(each)
+    except ValueError as error:
+        return str(error)
+    if isinstance(remedy, StartFoundServices) and remedy.start not in STARTS:
+        return f"a service starts as {', '.join(STARTS)}"
+    return ""
 
 
 def kind(remedy: Remedy) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vhdprep.prepare.keys import KeyEdit
 
 _DISTRIBUTION = Path("/usr/lib/python3/dist-packages")
-_TYPES = {"sz": 1, "dword": 4}
+_TYPES = {"sz": 1, "expand_sz": 2, "dword": 4, "multi_sz": 7}
 
 
 def edit(path: Path, edits: Sequence[KeyEdit]) -> None:
@@ -62,7 +62,8 @@ def _edit(hive: Any, edit: KeyEdit) -> None:
 def _data(edit: KeyEdit) -> bytes:
     if edit.type == "dword":
         return struct.pack("<I", int(edit.value or "0"))
-    return f"{edit.value or ''}\0".encode("utf-16-le")
+    text = f"{edit.value or ''}\0"
+    return (f"{text}\0" if edit.type == "multi_sz" else text).encode("utf-16-le")
 
 
 def _bindings() -> Any:
