@@ -8,6 +8,7 @@ import pyregf
 import pytest
 
 from fixtures import hive
+from tests.unit.hives import contents
 from vhdprep import byhand
 from vhdprep import remedy as kinds
 from vhdprep.errors import BackendUnavailable, CopyFailed
@@ -116,20 +117,47 @@ def test_a_hive_that_was_not_written_to_its_end_is_left_alone_with_the_reason():
     ]
 
 
-def test_a_hibernated_windows_is_refused_before_anything_is_copied(image, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("windows-2022-hibernated", r"Windows sleeps on this volume .*powercfg /h off"),
+        ("windows-2022-unclean", r"this ntfs was not unmounted cleanly.*start the machine once more"),
+    ],
+)
+def test_a_windows_that_is_hibernated_or_was_cut_off_is_refused_before_anything_is_copied(image, tmp_path, name, why):
     wish = run.Wish((RULES["windows-rdp-enabled"],))
-    with pytest.raises(CopyFailed, match=r"Windows sleeps on this volume .*powercfg /h off"):
-        run.prepare(image("windows-2022-hibernated"), tmp_path / "copy.vhd", wish, progress=lambda *_: None)
+    with pytest.raises(CopyFailed, match=why):
+        run.prepare(image(name), tmp_path / "copy.vhd", wish, progress=lambda *_: None)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_type_of_value_is_written_as_another_reader_reads_it_and_the_rest_is_kept(tmp_path):
+@pytest.fixture
+def hive_file(tmp_path):
+    """Writes a hive; skips where hivex is not there."""
     try:
         hives._bindings()
     except BackendUnavailable as error:
         pytest.skip(str(error))
-    path = tmp_path / "SYSTEM"
-    path.write_bytes(hive.write({"Keep": {"Bytes": {"hex": "0102030405"}, "Path": {"expand": r"%x%\y"}, "Old": 1}, "Gone\\Below": {"a": 1}}))
+
+    def write(keys):
+        path = tmp_path / "HIVE"
+        path.write_bytes(hive.write(keys))
+        return path
+
+    return write
+
+
+def test_nothing_of_a_deleted_value_or_key_is_left_in_the_hive(hive_file):
+    secret = "invented-Passw0rd"
+    path = hive_file({"Winlogon": {"DefaultPassword": secret, "Shell": "explorer.exe"}, "Secrets\\Below": {"x": f"2{secret}"}, "Last": {"a": "b"}})
+    assert path.read_bytes().count(secret.encode("utf-16-le")) == 2
+    hives.edit(path, [KeyEdit("", "", "Winlogon", "DefaultPassword"), KeyEdit("", "", "Secrets", None)])
+    assert secret.encode("utf-16-le") not in path.read_bytes()
+    assert contents(path.read_bytes()) == contents(hive.write({"Winlogon": {"Shell": "explorer.exe"}, "Last": {"a": "b"}}))
+
+
+def test_every_type_of_value_is_written_as_another_reader_reads_it_and_the_rest_is_kept(hive_file):
+    path = hive_file({"Keep": {"Bytes": {"hex": "0102030405"}, "Path": {"expand": r"%x%\y"}, "Old": 1}, "Gone\\Below": {"a": 1}})
     wanted = [("n", "dword", "4294967295"), ("s", "sz", "grün"), ("e", "expand_sz", r"%SystemRoot%\TEMP"), ("m", "multi_sz", r"?:\pagefile.sys")]
     changes = [KeyEdit("", "", "New\\Key", name, kind, value) for name, kind, value in wanted]
     hives.edit(path, [*changes, KeyEdit("", "", "Keep", "OLD"), KeyEdit("", "", "Gone", None), KeyEdit("", "", "Never\\Was", "x")])

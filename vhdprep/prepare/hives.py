@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import mmap
 import struct
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from vhdprep.prepare.keys import KeyEdit
 
 _DISTRIBUTION = Path("/usr/lib/python3/dist-packages")
+_BINS, _BIN_HEAD = 4096, 32
 _TYPES = {"sz": 1, "expand_sz": 2, "dword": 4, "multi_sz": 7}
 
 
@@ -32,8 +34,28 @@ def edit(path: Path, edits: Sequence[KeyEdit]) -> None:
         for each in edits:
             _edit(hive, each)
         hive.commit(None)
+        _wipe(path)
     except (RuntimeError, OSError) as error:
         raise CopyFailed(f"{path.name}: hivex cannot edit this hive ({first_line(error)})") from error
+
+
+def _wipe(path: Path) -> None:
+    """Overwrite the free cells: what was deleted, a password for one, would still stand there."""
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
+        at = _BINS
+        end = min(_BINS + struct.unpack_from("<I", data, 40)[0], len(data))
+        while at < end:
+            bin_end = at + struct.unpack_from("<I", data, at + 8)[0]
+            if data[at : at + 4] != b"hbin" or not at + _BIN_HEAD < bin_end <= end:
+                raise CopyFailed(f"{path.name}: the bin at {at} is damaged after the changes")
+            at += _BIN_HEAD
+            while at < bin_end:
+                size = struct.unpack_from("<i", data, at)[0]
+                if not 8 <= abs(size) <= bin_end - at:
+                    raise CopyFailed(f"{path.name}: the cell at {at} is damaged after the changes")
+                if size > 0:
+                    data[at + 4 : at + size] = bytes(size - 4)
+                at += abs(size)
 
 
 def _edit(hive: Any, edit: KeyEdit) -> None:
