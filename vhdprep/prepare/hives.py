@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _DISTRIBUTION = Path("/usr/lib/python3/dist-packages")
 _BINS, _BIN_HEAD = 4096, 32
+_PIECE = 1024 * 1024
 _TYPES = {"sz": 1, "expand_sz": 2, "dword": 4, "multi_sz": 7}
 
 
@@ -53,8 +54,8 @@ def _wipe(path: Path) -> None:
                 size = struct.unpack_from("<i", data, at)[0]
                 if not 8 <= abs(size) <= bin_end - at:
                     raise CopyFailed(f"{path.name}: the cell at {at} is damaged after the changes")
-                if size > 0:
-                    data[at + 4 : at + size] = bytes(size - 4)
+                for start in range(at + 4, at + size, _PIECE):
+                    data[start : min(start + _PIECE, at + size)] = bytes(min(_PIECE, at + size - start))
                 at += abs(size)
 
 
