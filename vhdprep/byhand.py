@@ -5,7 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import assert_never
 
+from vhdprep import registrytext
 from vhdprep import remedy as kinds
+
+_SC = {"boot": "boot", "system": "system", "automatic": "auto", "manual": "demand", "disabled": "disabled"}
+"""sc.exe's words for the ways in which a service starts."""
 
 
 def steps(remedy: kinds.Remedy) -> tuple[str, ...]:
@@ -59,17 +63,31 @@ def _steps(remedy: kinds.Remedy) -> tuple[str, ...]:  # noqa: C901 - one case a 
         case kinds.LockFoundPasswords():
             return ("In the guest, as root, for each of them: usermod -p '*' NAME (FreeBSD: pw usermod NAME -h -)",)
         case kinds.SetRegistryValue():
-            return (f'In Windows, as administrator: reg add "{remedy.key}" /v {remedy.name} /t REG_{remedy.type.upper()} /d {remedy.value} /f',)
+            return (_reg_add(registrytext.RegistryValue(remedy.key, remedy.name, remedy.type, remedy.value)),)
         case kinds.RemoveRegistryValue():
-            return (f'In Windows, as administrator: reg delete "{remedy.key}" /v {remedy.name} /f',)
+            return (f'In the guest, as administrator: reg delete "{remedy.key}" /v {remedy.name} /f',)
         case kinds.RemoveRegistryKey():
-            return (f'In Windows, as administrator: reg delete "{remedy.key}" /f',)
+            return (f'In the guest, as administrator: reg delete "{remedy.key}" /f',)
+        case kinds.SetRegistryValues():
+            return tuple(_reg_add(registrytext.registry_value(each)) for each in remedy.values)
+        case kinds.RemoveFoundKeys():
+            return (
+                'In the guest, as administrator, for each value that is named above: reg delete "KEY" /v NAME /f; for each key: reg delete "KEY" /f',
+            )
+        case kinds.StartFoundServices():
+            return (f"In the guest, as administrator, for each service that is named above: sc.exe config NAME start= {_SC[remedy.start]}",)
+        case kinds.EnableFirewallRules():
+            return (f"In the guest, in PowerShell as administrator: Enable-NetFirewallRule -Name {', '.join(remedy.rules)}",)
         case kinds.ConvertVhd():
             return _convert_steps(remedy.source)
         case kinds.Manual():
             return remedy.steps
         case _:
             assert_never(remedy)
+
+
+def _reg_add(value: registrytext.RegistryValue) -> str:
+    return f'In the guest, as administrator: reg add "{value.key}" /v {value.name} /t REG_{value.type.upper()} /d "{value.data}" /f'
 
 
 def _shell(patterns: tuple[str, ...]) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, get_args
+
+from vhdprep.registrytext import STARTS, registry_value
 
 
 class Disposition(StrEnum):
@@ -182,7 +185,7 @@ class LockFoundPasswords(NamedTuple):
 
 
 class SetRegistryValue(NamedTuple):
-    """Set one value of the Windows registry; `type` is `dword` or `sz`."""
+    """Set one value of the Windows registry; `type` is `dword`, `sz`, `expand_sz` or `multi_sz`."""
 
     key: str
     name: str
@@ -205,6 +208,37 @@ class RemoveRegistryKey(NamedTuple):
     """Delete a key of the Windows registry with everything below it."""
 
     key: str
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class SetRegistryValues(NamedTuple):
+    r"""Of these values of the Windows registry, set exactly those that the finding names; each is `KEY\NAME = TYPE:DATA`."""
+
+    values: tuple[str, ...]
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class RemoveFoundKeys(NamedTuple):
+    """Delete exactly the values and keys of the Windows registry that the finding names, and the files."""
+
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class StartFoundServices(NamedTuple):
+    """Let exactly the Windows services that the finding names start as `boot`, `system`, `automatic`, `manual` or `disabled`."""
+
+    start: str
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
+class EnableFirewallRules(NamedTuple):
+    """Enable those of these rules of the Windows firewall that are there."""
+
+    rules: tuple[str, ...]
     disposition: Disposition = Disposition.SAFE
     by_hand: tuple[str, ...] = ()
 
@@ -249,38 +283,31 @@ Remedy = (
     | SetRegistryValue
     | RemoveRegistryValue
     | RemoveRegistryKey
+    | SetRegistryValues
+    | RemoveFoundKeys
+    | StartFoundServices
+    | EnableFirewallRules
     | ConvertVhd
     | Manual
 )
 
-REMEDIES: dict[str, type[Remedy]] = {
-    "remove_files": RemoveFiles,
-    "remove_found_files": RemoveFoundFiles,
-    "truncate_files": TruncateFiles,
-    "write_file": WriteFile,
-    "make_link": MakeLink,
-    "append_line": AppendLine,
-    "set_config_value": SetConfigValue,
-    "set_ini_value": SetIniValue,
-    "set_ssh_option": SetSshOption,
-    "comment_out_found_lines": CommentOutFoundLines,
-    "name_found_volumes": NameFoundVolumes,
-    "name_root_by_uuid": NameRootByUuid,
-    "add_mount_option": AddMountOption,
-    "set_kernel_arguments": SetKernelArguments,
-    "enable_systemd_unit": EnableSystemdUnit,
-    "enable_systemd_units": EnableSystemdUnits,
-    "disable_systemd_units": DisableSystemdUnits,
-    "add_unit_settings": AddUnitSettings,
-    "lock_password": LockPassword,
-    "lock_found_passwords": LockFoundPasswords,
-    "set_registry_value": SetRegistryValue,
-    "remove_registry_value": RemoveRegistryValue,
-    "remove_registry_key": RemoveRegistryKey,
-    "convert_vhd": ConvertVhd,
-    "manual": Manual,
-}
+REMEDIES: dict[str, type[Remedy]] = {re.sub(r"(?<!^)(?=[A-Z])", "_", each.__name__).lower(): each for each in get_args(Remedy)}
 """The word rules use → the remedy."""
+
+
+def mistake(remedy: Remedy) -> str:
+    """What is wrong with the parameters of a remedy; empty = nothing."""
+    try:
+        if isinstance(remedy, SetRegistryValue):
+            registry_value(f"{remedy.key}\\{remedy.name} = {remedy.type}:{remedy.value}")
+        elif isinstance(remedy, SetRegistryValues):
+            for each in remedy.values:
+                registry_value(each)
+    except ValueError as error:
+        return str(error)
+    if isinstance(remedy, StartFoundServices) and remedy.start not in STARTS:
+        return f"a service starts as {', '.join(STARTS)}"
+    return ""
 
 
 def kind(remedy: Remedy) -> str:

@@ -31,7 +31,7 @@ STUBBORN = [
 def looker(given):
     """The example's image over one draft; hives are files of no content there."""
     if "registry" in given:
-        given = given | {"files": {f"/Windows/System32/config/{name}": "" for name in ("SYSTEM", "SOFTWARE")} | given.get("files", {})}
+        given = given | {"files": {f"/Windows/System32/config/{name}": "" for name in ("SYSTEM", "SOFTWARE", "SECURITY")} | given.get("files", {})}
     disk, seen = DraftDisk(build_disk(given), writable=(*WRITABLE, "ufs")), {}
 
     def look():

@@ -228,6 +228,8 @@ remedy: {kind: manual, steps: [Do it.]}
         ("is {observed}.'", "is {seen}.'", 6, "{seen} is unknown"),
         ("is {observed}.'", "is {observed}'", 6, "ends in a full stop"),
         ("kind: manual", "kind: magic", 7, "unknown remedy 'magic'"),
+        ("kind: manual, steps: [Do it.]", "kind: start_found_services, with: {start: often}, disposition: safe", 7, "starts as boot"),
+        ("kind: manual, steps: [Do it.]", "kind: set_registry_values, with: {values: [HKLM]}, disposition: safe", 7, "KEY\\NAME = TYPE:DATA"),
         ("why: Because.\n", "", 1, "key 'why' is missing"),
         ("why: Because.", "why: Because.\nwhy: Twice.", 5, "stands twice"),
         ("why: Because.", "why: Because.\napplies_to: {system: linux}", 5, "unknown condition 'system'"),

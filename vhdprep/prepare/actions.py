@@ -16,7 +16,6 @@ from vhdprep.guest.files import GuestFiles
 from vhdprep.guest.formats import fstab
 from vhdprep.prepare import bootargs, edit, units
 from vhdprep.probes.files import find
-from vhdprep.ruleset.evaluate import mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -127,12 +126,13 @@ def _apply(remedy: kinds.Remedy, task: Task) -> None:  # noqa: C901 - one case a
             _lock(task, [remedy.account])
         case kinds.LockFoundPasswords():
             _lock(task, [each.name for each in accounts.accounts(guest) if each.place in {seen.where for seen in task.finding.observations}])
-        case kinds.SetRegistryValue():
-            _edit_key(task, remedy.key, remedy.name, remedy.type, remedy.value)
-        case kinds.RemoveRegistryValue():
-            _edit_key(task, remedy.key, remedy.name)
-        case kinds.RemoveRegistryKey():
-            _edit_key(task, remedy.key, None)
+        case kinds.SetRegistryValue() | kinds.RemoveRegistryValue() | kinds.RemoveRegistryKey() | kinds.SetRegistryValues():
+            _edit_keys(task)
+        case kinds.RemoveFoundKeys():
+            _remove(task, [*task.paths(), *(path for path, _ in task.lines())])
+            _edit_keys(task)
+        case kinds.StartFoundServices() | kinds.EnableFirewallRules():
+            _edit_keys(task)
         case kinds.ConvertVhd():
             return  # the copy is what it asks for
         case kinds.Manual():
@@ -256,13 +256,8 @@ def _lock(task: Task, names: Sequence[str]) -> None:
         task.edit(path, lambda text, name=name: edit.set_fields(text, name, {1: _LOCKED}))  # type: ignore[misc]
 
 
-def _edit_key(task: Task, key: str, name: str | None, kind: str | None = None, value: str | None = None) -> None:
-    from vhdprep.prepare import keys  # late: of no use to a Linux guest
+def _edit_keys(task: Task) -> None:
+    from vhdprep.prepare import keyactions  # late: of no use to a Linux guest
 
-    registry = task.guest.need_registry()
-    hive, inside = keys.place(task.guest, key)
-    before = keys.words(registry.value(key, name)) if name is not None else "a key" if registry.key(key) is not None else None
-    if before != value:
-        if before and mask(f"{name}={before}") != f"{name}={before}":
-            before = "(not shown)"
-        task.draft.edit_key(task.guest.files, hive, keys.KeyEdit("", key, inside, name, kind, value, before))
+    for hive, change in keyactions.edits(task.finding, task.guest):
+        task.draft.edit_key(task.guest.files, hive, change)

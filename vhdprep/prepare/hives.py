@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import mmap
 import struct
 import sys
 from pathlib import Path
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from vhdprep.prepare.keys import KeyEdit
 
 _DISTRIBUTION = Path("/usr/lib/python3/dist-packages")
-_TYPES = {"sz": 1, "dword": 4}
+_BINS, _BIN_HEAD = 4096, 32
+_PIECE = 1024 * 1024
+_TYPES = {"sz": 1, "expand_sz": 2, "dword": 4, "multi_sz": 7}
 
 
 def edit(path: Path, edits: Sequence[KeyEdit]) -> None:
@@ -32,8 +35,28 @@ def edit(path: Path, edits: Sequence[KeyEdit]) -> None:
         for each in edits:
             _edit(hive, each)
         hive.commit(None)
+        _wipe(path)
     except (RuntimeError, OSError) as error:
         raise CopyFailed(f"{path.name}: hivex cannot edit this hive ({first_line(error)})") from error
+
+
+def _wipe(path: Path) -> None:
+    """Overwrite the free cells: what was deleted, a password for one, would still stand there."""
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
+        at = _BINS
+        end = min(_BINS + struct.unpack_from("<I", data, 40)[0], len(data))
+        while at < end:
+            bin_end = at + struct.unpack_from("<I", data, at + 8)[0]
+            if data[at : at + 4] != b"hbin" or not at + _BIN_HEAD < bin_end <= end:
+                raise CopyFailed(f"{path.name}: the bin at {at} is damaged after the changes")
+            at += _BIN_HEAD
+            while at < bin_end:
+                size = struct.unpack_from("<i", data, at)[0]
+                if not 8 <= abs(size) <= bin_end - at:
+                    raise CopyFailed(f"{path.name}: the cell at {at} is damaged after the changes")
+                for start in range(at + 4, at + size, _PIECE):
+                    data[start : min(start + _PIECE, at + size)] = bytes(min(_PIECE, at + size - start))
+                at += abs(size)
 
 
 def _edit(hive: Any, edit: KeyEdit) -> None:
@@ -62,7 +85,8 @@ def _edit(hive: Any, edit: KeyEdit) -> None:
 def _data(edit: KeyEdit) -> bytes:
     if edit.type == "dword":
         return struct.pack("<I", int(edit.value or "0"))
-    return f"{edit.value or ''}\0".encode("utf-16-le")
+    text = f"{edit.value or ''}\0"
+    return (f"{text}\0" if edit.type == "multi_sz" else text).encode("utf-16-le")
 
 
 def _bindings() -> Any:

@@ -34,7 +34,7 @@ class KeyEdit(NamedTuple):
     name: str | None
     """The value; None = the key itself."""
     type: str | None = None
-    """``dword | sz``; None = it is removed."""
+    """``dword | sz | expand_sz | multi_sz`` (of one text); None = it is removed."""
     value: str | None = None
     before: str | None = None
     """What stands there; None = nothing."""
@@ -91,7 +91,7 @@ class _DraftKey:
         """The value as it will be."""
         for each in reversed(self._edits):
             if each.name is not None and fold_case(each.name) == fold_case(name):
-                return _value(each)
+                return value(each)
         return ABSENT if self._base is None else self._base.value(name)
 
     def values(self) -> Iterator[tuple[str, Value]]:
@@ -122,8 +122,8 @@ def place(guest: Guest, path: str) -> tuple[str, str]:
     from vhdprep.guest.formats import regf
 
     parts = stored(guest.need_registry(), path).split("\\")
-    if parts[0].upper() != "HKLM" or parts[1].upper() not in ("SYSTEM", "SOFTWARE"):
-        raise Unreadable(f"{path}: only SYSTEM and SOFTWARE are edited here")
+    if parts[0].upper() != "HKLM" or parts[1].upper() not in ("SYSTEM", "SOFTWARE", "SECURITY"):
+        raise Unreadable(f"{path}: only SYSTEM, SOFTWARE and SECURITY are edited here")
     root, _ = guest.files.locate("")
     directory = detect_windows.find_directory(root) or "/Windows"
     file = f"{directory}/System32/config/{parts[1].upper()}"
@@ -142,7 +142,10 @@ def words(value: Value) -> str | None:
     return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _value(edit: KeyEdit) -> Value:
+def value(edit: KeyEdit) -> Value:
+    """What will stand there."""
     if edit.type is None:
         return ABSENT
-    return int(edit.value or "0") if edit.type == "dword" else str(edit.value or "")
+    if edit.type == "dword":
+        return int(edit.value or "0")
+    return (str(edit.value),) if edit.type == "multi_sz" else str(edit.value or "")

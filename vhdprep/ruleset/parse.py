@@ -102,7 +102,11 @@ class Parser:
         values: dict[str, Any] = {name: self.texts(given[name], name, given) if many else str(given[name]) for name, many in wanted.items()}
         by_hand = self.texts(data["steps"], "steps", data) if "steps" in data else ()
         build = cast("Callable[..., remedies.Remedy]", kind)
-        return build(**values, disposition=remedies.Disposition(data["disposition"]), by_hand=by_hand)
+        built = build(**values, disposition=remedies.Disposition(data["disposition"]), by_hand=by_hand)
+        if mistake := remedies.mistake(built):
+            self._no(line, mistake)
+            return fallback
+        return built
 
     def texts(self, data: Any, name: str, parent: Lines) -> tuple[str, ...]:
         """A list of texts."""
