@@ -260,36 +260,11 @@ class Manual(NamedTuple):
 
 
 Remedy = (
-    RemoveFiles
-    | RemoveFoundFiles
-    | TruncateFiles
-    | WriteFile
-    | MakeLink
-    | AppendLine
-    | SetConfigValue
-    | SetIniValue
-    | SetSshOption
-    | CommentOutFoundLines
-    | NameFoundVolumes
-    | NameRootByUuid
-    | AddMountOption
-    | SetKernelArguments
-    | EnableSystemdUnit
-    | EnableSystemdUnits
-    | DisableSystemdUnits
-    | AddUnitSettings
-    | LockPassword
-    | LockFoundPasswords
-    | SetRegistryValue
-    | RemoveRegistryValue
-    | RemoveRegistryKey
-    | SetRegistryValues
-    | RemoveFoundKeys
-    | StartFoundServices
-    | EnableFirewallRules
-    | ConvertVhd
-    | Manual
-)
+    RemoveFiles | RemoveFoundFiles | TruncateFiles | WriteFile | MakeLink | AppendLine | SetConfigValue | SetIniValue | SetSshOption
+    | CommentOutFoundLines | NameFoundVolumes | NameRootByUuid | AddMountOption | SetKernelArguments | EnableSystemdUnit | EnableSystemdUnits
+    | DisableSystemdUnits | AddUnitSettings | LockPassword | LockFoundPasswords | SetRegistryValue | RemoveRegistryValue | RemoveRegistryKey
+    | SetRegistryValues | RemoveFoundKeys | StartFoundServices | EnableFirewallRules | ConvertVhd | Manual
+)  # fmt: skip
 
 REMEDIES: dict[str, type[Remedy]] = {re.sub(r"(?<!^)(?=[A-Z])", "_", each.__name__).lower(): each for each in get_args(Remedy)}
 """The word rules use → the remedy."""

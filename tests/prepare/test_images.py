@@ -86,6 +86,18 @@ def test_the_ledger_names_every_change_with_its_rule(done, name):
     assert "$6$" not in json.dumps(ledger)
 
 
+SECRETS = [b"$6$invented$hash", b"invented, not a key", b"Bearer invented"]
+"""In files that were removed, and in one that was written over."""
+
+
+@pytest.mark.parametrize("name", ["debian-12-used", "rhel-9-used"])
+def test_nothing_secret_is_left_in_free_blocks(done, name):
+    source, _, copy, _ = done(name)
+    before, after = source.read_bytes(), copy.read_bytes()
+    assert any(secret in before for secret in SECRETS)
+    assert [secret for secret in SECRETS if secret in after] == []
+
+
 def test_comments_modes_and_line_order_of_an_edited_file_are_kept(done):
     _, _, copy, _ = done("rhel-9-used")
     with open_image(copy, target=Target.GENERALIZED) as opened:

@@ -79,10 +79,10 @@ def test_an_interruption_while_the_copy_is_looked_at_leaves_nothing(image, no_fi
 def test_a_copy_that_would_be_worse_gets_no_name(image, no_files, tmp_path, monkeypatch):
     original = run._look_at_copy
 
-    def damaged(work, wish, avoid):
+    def damaged(work, *rest):
         work.file.seek(-512, os.SEEK_END)
         work.file.write(b"\0" * 512)  # as if the footer had not been written
-        return original(work, wish, avoid)
+        return original(work, *rest)
 
     monkeypatch.setattr(run, "_look_at_copy", damaged)
     made = run.prepare(image("debian-12-generalized"), tmp_path / "copy.vhd", no_files, progress=quiet)

@@ -7,12 +7,14 @@ mode and its labels are those it had.
 
 from __future__ import annotations
 
+import stat
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from vhdprep import isolate
+from vhdprep.disk.backend import FileKind
 from vhdprep.disk.guestfs.appliance import Appliance
 from vhdprep.errors import CopyFailed, first_line
 from vhdprep.model import VolumeKind
@@ -30,11 +32,21 @@ if TYPE_CHECKING:
 
 _PIECE = 1024 * 1024
 """Bytes that are sent at a time; the protocol bears 4 MiB."""
+MAX_BLANKED = 10_000
+"""Files of one removed directory that are overwritten before; larger ones than a mebibyte are only removed."""
 _LABEL = "security.selinux"
 
 
 class Editor(Protocol):
-    """Whatever can carry out a change."""
+    """Whatever can carry out changes."""
+
+    def blank(self, changes: Sequence[Change]) -> None:
+        """Overwrite what these changes remove or replace, so that none of it is left in free blocks.
+
+        Raises:
+            CopyFailed: it could not be done.
+        """
+        ...
 
     def perform(self, change: Change, data: bytes) -> None:
         """Do what ``change`` says; ``data`` is what a file is to hold.
@@ -80,6 +92,28 @@ class _GuestfsEditor:
             _asked(f"{volume.id}: its {volume.filesystem} cannot be mounted for writing", handle.mount_options, options, device, place)
             self._places[volume.id] = place
 
+    def blank(self, changes: Sequence[Change]) -> None:
+        """Overwrite the contents of small files, and have them written before anything is removed: unlinking drops what waits."""
+        for change in changes:
+            if change.what in ("remove", "write") and change.before is not None:
+                path = self._places[change.spot.volume] + change.spot.path
+                self._refuse_links(change, path)
+                for each in self._files_of(path, change.before.kind)[:MAX_BLANKED]:
+                    self._zero(each)
+        _asked("the copy cannot be written", self._handle.sync)
+
+    def _files_of(self, path: str, kind: FileKind) -> list[str]:
+        if kind is FileKind.DIRECTORY:
+            return [f"{path}/{name}" for name in _asked(f"{path}: cannot be listed", self._handle.find, path)]
+        return [path] if kind is FileKind.FILE else []
+
+    def _zero(self, path: str) -> None:
+        """Not where another name leads to the same file."""
+        found = _asked(f"{path}: is not in the copy, though it was read there", self._handle.lstatns, path)
+        size = found["st_size"]
+        if stat.S_ISREG(found["st_mode"]) and found["st_nlink"] == 1 and 0 < size <= _PIECE:
+            _asked(f"{path}: cannot be overwritten", self._handle.pwrite, path, bytes(size), 0)
+
     def perform(self, change: Change, data: bytes) -> None:
         """Do what ``change`` says."""
         path = self._places[change.spot.volume] + change.spot.path
@@ -117,7 +151,7 @@ class _GuestfsEditor:
             local = Path(folder) / path.rpartition("/")[2]
             _asked(why, self._handle.download, path, str(local))
             isolate.call(lambda _: hives.edit(local, edits))
-            _asked(why, self._handle.upload, str(local), path)
+            _asked(why, self._handle.upload_offset, str(local), path, 0)  # over what stood there; a hive never shrinks
 
     def _label(self, path: str) -> None:
         """What is new gets the SELinux label of its directory, where that has one."""

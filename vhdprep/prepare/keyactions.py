@@ -15,6 +15,7 @@ from vhdprep.guest.registry import DEFAULT
 from vhdprep.model import ABSENT
 from vhdprep.prepare import keys
 from vhdprep.prepare.actions import CannotApply
+from vhdprep.ruleset.evaluate import mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +53,9 @@ def edits(finding: Finding, guest: Guest) -> Iterator[tuple[str, keys.KeyEdit]]:
         if before == (ABSENT if each.name is None else keys.value(each)):
             continue
         hive, inside = keys.place(guest, each.shown)
-        words = _SECRET if fold_case(shown) in secrets else keys.words(before)
+        words = keys.words(before)
+        if fold_case(shown) in secrets or (words and mask(f"{each.name}={words}") != f"{each.name}={words}"):
+            words = _SECRET
         yield hive, each._replace(key=inside, before=words)
 
 

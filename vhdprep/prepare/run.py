@@ -184,6 +184,7 @@ def _edit(path: Path, looked: Looked, progress: Callable[[int, int, str], None])
 
     progress(0, len(changes.changes), "edit")
     with open_editor(path, looked.volumes, {each.spot.volume for each in changes.changes}) as editor:
+        editor.blank(changes.changes)
         for number, change in enumerate(changes.changes, 1):
             editor.perform(change, contents.get(change.spot, b""))
             progress(number, len(changes.changes), "edit")
