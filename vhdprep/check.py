@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 from vhdprep import __version__
 from vhdprep.disk.recorder import NOTHING
 from vhdprep.errors import Unreadable, UsageError
-from vhdprep.model import DiskReport, Report, Target, judge
+from vhdprep.model import DiskReport, Report, Target
+from vhdprep.verdict import judge
 from vhdprep.vhd.container import describe
 
 if TYPE_CHECKING:

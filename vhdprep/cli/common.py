@@ -166,7 +166,7 @@ class Progress:
             sys.stderr.flush()
 
     def __call__(self, done: int, total: int, step: str) -> None:
-        """``done`` of ``total`` (bytes, where a disk is copied or compared) of this step."""
+        """``done`` of ``total`` (bytes, where a file is read or written whole) of this step."""
         if not self._shown:
             return
         now = time.monotonic()
@@ -180,7 +180,7 @@ class Progress:
 
     def _line(self, done: int, total: int, seconds: float) -> str:
         share = f"{self._step} {100 * done // total if total else 100} %"
-        if self._step not in ("copy", "compare") or not done or seconds < 0.5:
+        if self._step not in ("copy", "compare", "digest") or not done or seconds < 0.5:
             return share
         speed = done / seconds
         return f"{share}, {speed / 2**20:.0f} MiB/s, {(total - done) / speed:.0f} s left"
