@@ -66,7 +66,7 @@ def read(path: Path) -> Saved:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: is no JSON; make it with `vhdprep check --format json --output {path.name} IMAGE`") from error
     try:
-        return _saved(values)
+        return parse(values)
     except _WrongError as error:
         raise UsageError(f"{path}: is no report of vhdprep: {error}") from error
 
@@ -75,7 +75,8 @@ class _WrongError(Exception):
     """What is wrong, and where."""
 
 
-def _saved(values: Any) -> Saved:
+def parse(values: Any) -> Saved:
+    """What plain values say as a report; raises an error that ``read`` translates."""
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         stated = values.get("schema") if isinstance(values, dict) else None
         raise _WrongError(f"its schema is {str(stated)[:60]!r}, not {SCHEMA!r}")
