@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from vhdprep.check import check, open_image
+from vhdprep.diff import compare, look
 from vhdprep.model import Outcome, Target, Verdict
 from vhdprep.prepare import run
 
@@ -136,3 +137,18 @@ def debugfs(image, offset, *commands):
     text = "\n".join(commands) + "\n"
     found = subprocess.run(["debugfs", "-w", f"{image}?offset={offset}"], input=text, capture_output=True, text=True, check=True)
     return found.stdout
+
+
+def test_diff_lists_what_prepare_did_and_nothing_else(done, rules):
+    source, _, copy, result = done("debian-12-used")
+    found = compare(*(look(each, rules, Target.GENERALIZED, "native") for each in (source, copy)))
+    assert {each.name for each in found.differences if each.part == "rules"} == {
+        each.rule_id for each in result.after.findings if each.outcome is Outcome.FIXED
+    }
+    others = [(each.part, each.name, each.b) for each in found.differences if each.part != "rules"]
+    assert others == [
+        ("verdict", "verdict", "ready"),
+        ("system", "hostname", "localhost.localdomain"),
+        ("accounts", "root", "uid 0, /root, /bin/bash, password locked"),
+        ("accounts", "azureuser", "uid 1000, /home/azureuser, /bin/bash, password locked"),
+    ]

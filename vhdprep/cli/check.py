@@ -15,10 +15,16 @@ from vhdprep.model import Target
 
 AsOption = Annotated[Target, typer.Option("--as", help="What the image is to become.")]
 SelectOption = Annotated[
-    list[str] | None, typer.Option("--select", metavar="RULES", help="Only these rules: id, glob or tag:NAME.", show_default=False)
+    list[str] | None,
+    typer.Option(
+        "--select", metavar="RULES", help="Only these rules: id, glob or tag:NAME.", show_default=False, autocompletion=common.complete_rules
+    ),
 ]
 IgnoreOption = Annotated[
-    list[str] | None, typer.Option("--ignore", metavar="RULES", help="Not these rules: id, glob or tag:NAME.", show_default=False)
+    list[str] | None,
+    typer.Option(
+        "--ignore", metavar="RULES", help="Not these rules: id, glob or tag:NAME.", show_default=False, autocompletion=common.complete_rules
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print the verdict line only.")]
 

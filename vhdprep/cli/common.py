@@ -23,6 +23,21 @@ MAX_KEY = 8 * 1024
 """Bytes of a passphrase that are read; cryptsetup takes 8 MiB of key files, and 512 characters from people."""
 EXIT_CODES = {Verdict.READY: 0, Verdict.NOT_READY: 1, Verdict.INCONCLUSIVE: 3}
 
+
+def complete_rules(incomplete: str) -> list[str]:
+    """Ids of built-in rules, for a shell that completes them."""
+    from vhdprep.ruleset.load import rule_files
+
+    return sorted(each for each in rule_files() if each.startswith(incomplete))
+
+
+def complete_formats(incomplete: str) -> list[str]:
+    """Formats of reports, for a shell that completes them."""
+    from vhdprep.report import REPORTERS
+
+    return [each for each in REPORTERS if each.startswith(incomplete)]
+
+
 ImageArgument = Annotated[Path, typer.Argument(metavar="IMAGE", help="The image file; it is only read.", show_default=False)]
 MaybeImageArgument = Annotated[Path | None, typer.Argument(metavar="[IMAGE]", help="The image file; it is only read.", show_default=False)]
 RootOption = Annotated[Path | None, typer.Option("--root", metavar="DIR", help="An unpacked root tree in the place of IMAGE.", show_default=False)]
@@ -39,7 +54,7 @@ KeyOption = Annotated[
     Path | None,
     typer.Option("--key-file", metavar="FILE", help="The passphrase of LUKS volumes, which libguestfs opens.", show_default=False),
 ]
-FormatOption = Annotated[str, typer.Option("--format", help="text or json.")]
+FormatOption = Annotated[str, typer.Option("--format", help="text or json.", autocompletion=complete_formats)]
 OutputOption = Annotated[Path | None, typer.Option("--output", help="Write the report to this file instead of standard output.", show_default=False)]
 ReportOption = Annotated[
     list[str] | None, typer.Option("--report", metavar="FORMAT=FILE", help="Also write a report; may be repeated.", show_default=False)
