@@ -82,7 +82,9 @@ def test_the_manual_page_is_the_programs():
 
 @pytest.mark.skipif(not shutil.which("groff"), reason="groff is not installed")
 def test_groff_finds_nothing_wrong_with_the_manual_page():
-    done = subprocess.run(["groff", "-man", "-Tascii", "-P-cbou", "-ww", ROOT / "vhdprep" / "cli" / "vhdprep.1"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["groff", "-man", "-Tascii", "-P-cbou", "-ww", ROOT / "vhdprep" / "cli" / "vhdprep.1"], capture_output=True, text=True, check=True
+    )
     assert (done.stderr, "--waivers FILE" in done.stdout) == ("", True)
 
 
