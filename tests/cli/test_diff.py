@@ -103,3 +103,14 @@ def test_the_used_and_the_generalized_real_image_in_a_second_and_a_half(real_ima
     done = run("diff", *images)
     assert (done.returncode, perf_counter() - begin < 1.5) == (1, True)
     assert not {"disks", "volumes", "boot", "drivers"} & set(done.stdout.splitlines())
+
+
+def test_what_an_image_says_is_escaped(image, tmp_path):
+    good, evil = tmp_path / "good.json", tmp_path / "evil.json"
+    run("inspect", image("debian-12-generalized"), "--format", "json", "--output", good)
+    values = json.loads(good.read_text())
+    evil.write_text(json.dumps(values | {"guest": values["guest"] | {"hostname": "h\x1b[2J\u202e\n::error::x"}, "gaps": ["p2: \x07"]}))
+    done = run("diff", good, evil)
+    assert "    hostname: localhost -> h\\x1b[2J\\u202e\\x0a::error::x\n" in done.stdout
+    assert "\nnot compared: what was read: " in done.stdout
+    assert not {"\x1b", "\u202e", "\x07"} & set(done.stdout + run("diff", good, evil, "--format", "json").stdout)

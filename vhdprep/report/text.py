@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from vhdprep.byhand import steps
 from vhdprep.model import Outcome, Severity, Target, Verdict
-from vhdprep.remedy import LockPassword, RemoveFiles, TruncateFiles
+from vhdprep.remedy import LockPassword, Manual, RemoveFiles, TruncateFiles
 from vhdprep.report import upload, words
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ def _accepted(report: Report, page: _Page) -> Iterator[str]:
         yield ""
         yield page.bold(f"{words.count(len(waived), 'finding')} {'is' if len(waived) == 1 else 'are'} waived")
     for finding in waived:
-        yield from page.paragraph(f"{finding.rule_id}: {finding.title}", "  ")
+        yield from page.paragraph(words.safe(f"{finding.rule_id}: {finding.reason or finding.message}"), "  ")
         for each in finding.waivers:
             yield from page.paragraph(words.safe(f"until {each.expiry} by {each.owner}: {each.reason} ({each.place})"), "      ")
     for notice in report.notices:
@@ -236,6 +237,9 @@ def _summary(report: Report, page: _Page) -> Iterator[str]:
             yield f"  {command}"  # not wrapped: it is to be copied
         if report.guest and len(report.guest.generations) > 1:
             yield from page.paragraph("It boots as both generations; with V1 in the place of V2 it becomes a Generation 1 image.", "")
+    if report.disks and any(each.outcome is Outcome.FAIL and each.remedy and not isinstance(each.remedy, Manual) for each in report.findings):
+        yield "What of this can be put right in a copy, is said by:"
+        yield f"  vhdprep prepare {shlex.quote(words.safe(report.subject))} --plan-only"
 
 
 def _volumes(report: Report, page: _Page) -> Iterator[str]:
