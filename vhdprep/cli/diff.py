@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 FirstArgument = Annotated[Path, typer.Argument(metavar="A", help="An image, or a JSON report of check or inspect.", show_default=False)]
 SecondArgument = Annotated[Path, typer.Argument(metavar="B", help="The one to compare it with.", show_default=False)]
 
+FormatOption = Annotated[str, typer.Option("--format", help="text or json.")]
+
 
 def diff(
     first: FirstArgument,
     second: SecondArgument,
     target: AsOption = Target.GENERALIZED,
-    report_format: common.FormatOption = "text",
+    report_format: FormatOption = "text",
     rules: common.RulesOption = None,
     selected: SelectOption = None,
     ignored: IgnoreOption = None,
