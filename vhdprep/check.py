@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 from vhdprep import __version__
 from vhdprep.disk.recorder import NOTHING
 from vhdprep.errors import Unreadable, UsageError
-from vhdprep.model import DiskReport, Report, Target, judge
+from vhdprep.model import DiskReport, Report, Target
+from vhdprep.verdict import judge
 from vhdprep.vhd.container import describe
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from vhdprep.disk.backend import Disk, Source
     from vhdprep.guest.image import Guest, Image, ImageDisk
     from vhdprep.model import Phase, Provisioner
+    from vhdprep.ruleset.evaluate import Progress
     from vhdprep.ruleset.rule import Rule
 
     Named = tuple[Literal["os", "data"], str, Path]
@@ -42,6 +44,7 @@ def check(
     tree: bool = False,
     key: str | None = None,
     avoid: Mapping[str, str] = NOTHING,
+    progress: Progress | None = None,
 ) -> Report:
     """Judge the image at ``path`` by ``rules``; with ``tree`` an unpacked root tree, without container and disk.
 
@@ -55,18 +58,20 @@ def check(
     if backend == BOTH and not tree:
         from vhdprep.compare import compare
 
-        return compare(*(check(path, rules, data=data, target=target, backend=each, tree=tree, key=key, avoid=avoid) for each in _COMPARED))
+        return compare(
+            *(check(path, rules, data=data, target=target, backend=each, tree=tree, key=key, avoid=avoid, progress=progress) for each in _COMPARED)
+        )
     clock = Clock()
     with open_tree(path, target=target) if tree else open_image(path, data=data, target=target, backend=backend, key=key, avoid=avoid) as image:
-        return judge_image(image, path, rules, backend, clock)
+        return judge_image(image, path, rules, backend, clock, progress)
 
 
-def judge_image(image: Image, path: Path, rules: tuple[Rule, ...], backend: str, clock: Clock) -> Report:
+def judge_image(image: Image, path: Path, rules: tuple[Rule, ...], backend: str, clock: Clock, progress: Progress | None = None) -> Report:
     """What ``rules`` say of an image that is open."""
     from vhdprep.ruleset.evaluate import evaluate
     from vhdprep.ruleset.load import digest
 
-    findings = evaluate(rules, image)
+    findings = evaluate(rules, image, progress)
     report = _report(image, path, backend, clock)
     verdict = judge(findings, report.gaps)
     judged = report._replace(findings=findings, verdict=verdict, ruleset_digest=digest(rules), ruleset_size=len(rules))

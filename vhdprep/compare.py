@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vhdprep.model import ABSENT, Outcome, judge
+from vhdprep.model import ABSENT, Outcome
+from vhdprep.verdict import judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

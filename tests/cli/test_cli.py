@@ -69,6 +69,8 @@ def test_the_whole_page_of_one_finding(image, rules):
         "\n"
         f"0 rules passed; 1 failed; 0 undecided; 0 not applicable; {len(rules) - 1} left out by\n"
         "--select or --ignore; everything was read.\n"
+        "What of this can be put right in a copy, is said by:\n"
+        "  vhdprep prepare debian-12-host-keys.vhd --plan-only\n"
     )
 
 
@@ -97,7 +99,10 @@ def test_the_json_report_follows_its_schema_and_reports_go_to_files(image, tmp_p
         "target",
         "verdict",
         "counts",
+        "fail_on",
         "gaps",
+        "notices",
+        "baseline",
         "disks",
         "guest",
         "provisioner",
@@ -321,7 +326,7 @@ def test_doctor_names_every_reader():
 def test_version_and_help():
     assert run("--version").stdout.startswith("vhdprep 0.")
     assert run("check").returncode == 2
-    assert [command.name for command in app.registered_commands] == ["check", "inspect", "ls", "cat", "prepare", "doctor"]
+    assert [command.name for command in app.registered_commands] == ["check", "inspect", "ls", "cat", "prepare", "diff", "doctor", "completion"]
 
 
 def test_the_help_in_the_readme_is_the_programs():

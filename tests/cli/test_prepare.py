@@ -41,6 +41,9 @@ def test_plan_only_says_what_would_be_done_and_writes_nothing(image, tmp_path):
         "    By hand: Look for rights that were given to them: grep -rl NAME /etc/sudoers.d\n"
         "\n"
         "By this plan 2 rules would pass that fail now.\n"
+        "\n"
+        "To carry it out, with the same options otherwise:\n"
+        f"  vhdprep prepare {image('debian-12-used')} debian-12-used-prepared.vhd\n"
     )
     assert done.returncode == 1
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shlex
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from vhdprep.check import check, open_image
+from vhdprep.diff import compare, look
 from vhdprep.model import Outcome, Target, Verdict
 from vhdprep.prepare import run
+from vhdprep.ruleset.load import load_rules
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 pytestmark = [pytest.mark.libguestfs, pytest.mark.usefixtures("appliance")]
 
 USED = {
@@ -148,3 +155,39 @@ def debugfs(image, offset, *commands):
     text = "\n".join(commands) + "\n"
     found = subprocess.run(["debugfs", "-w", f"{image}?offset={offset}"], input=text, capture_output=True, text=True, check=True)
     return found.stdout
+
+
+def test_diff_lists_what_prepare_did_and_nothing_else(done, rules):
+    source, _, copy, result = done("debian-12-used")
+    found = compare(*(look(each, rules, Target.GENERALIZED, "native") for each in (source, copy)))
+    assert {each.name for each in found.differences if each.part == "rules"} == {
+        each.rule_id for each in result.after.findings if each.outcome is Outcome.FIXED
+    }
+    others = [(each.part, each.name, each.b) for each in found.differences if each.part != "rules"]
+    assert others == [
+        ("verdict", "verdict", "ready"),
+        ("system", "hostname", "localhost.localdomain"),
+        ("accounts", "root", "uid 0, /root, /bin/bash, password locked"),
+        ("accounts", "azureuser", "uid 1000, /home/azureuser, /bin/bash, password locked"),
+    ]
+
+
+def test_a_stranger_gets_to_green_by_what_the_program_says(image, tmp_path):
+    shutil.copy(image("debian-12-host-keys"), tmp_path / "our image.vhd")
+    command, said = ["vhdprep", "check", "our image.vhd"], []
+    while True:
+        done = subprocess.run(
+            [sys.executable, "-m", *command], capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False
+        )
+        said.append((" ".join(command), done.returncode))
+        following = [line for line in done.stdout.splitlines() if line.startswith("  vhdprep ")]
+        if not following:
+            break
+        command = shlex.split(following[-1])
+    assert said == [
+        ("vhdprep check our image.vhd", 1),
+        ("vhdprep prepare our image.vhd --plan-only", 1),
+        ("vhdprep prepare our image.vhd our image-prepared.vhd", 0),
+    ]
+    assert "the copy is ready." in done.stdout
+    assert check(tmp_path / "our image-prepared.vhd", load_rules()).verdict is Verdict.READY

@@ -23,6 +23,21 @@ MAX_KEY = 8 * 1024
 """Bytes of a passphrase that are read; cryptsetup takes 8 MiB of key files, and 512 characters from people."""
 EXIT_CODES = {Verdict.READY: 0, Verdict.NOT_READY: 1, Verdict.INCONCLUSIVE: 3}
 
+
+def complete_rules(incomplete: str) -> list[str]:
+    """Ids of built-in rules, for a shell that completes them."""
+    from vhdprep.ruleset.load import rule_files
+
+    return sorted(each for each in rule_files() if each.startswith(incomplete))
+
+
+def complete_formats(incomplete: str) -> list[str]:
+    """Formats of reports, for a shell that completes them."""
+    from vhdprep.report import REPORTERS
+
+    return [each for each in REPORTERS if each.startswith(incomplete)]
+
+
 ImageArgument = Annotated[Path, typer.Argument(metavar="IMAGE", help="The image file; it is only read.", show_default=False)]
 MaybeImageArgument = Annotated[Path | None, typer.Argument(metavar="[IMAGE]", help="The image file; it is only read.", show_default=False)]
 RootOption = Annotated[Path | None, typer.Option("--root", metavar="DIR", help="An unpacked root tree in the place of IMAGE.", show_default=False)]
@@ -39,7 +54,7 @@ KeyOption = Annotated[
     Path | None,
     typer.Option("--key-file", metavar="FILE", help="The passphrase of LUKS volumes, which libguestfs opens.", show_default=False),
 ]
-FormatOption = Annotated[str, typer.Option("--format", help="text or json.")]
+FormatOption = Annotated[str, typer.Option("--format", help="text or json.", autocompletion=complete_formats)]
 OutputOption = Annotated[Path | None, typer.Option("--output", help="Write the report to this file instead of standard output.", show_default=False)]
 ReportOption = Annotated[
     list[str] | None, typer.Option("--report", metavar="FORMAT=FILE", help="Also write a report; may be repeated.", show_default=False)
@@ -149,12 +164,17 @@ def terminal_width() -> int:
     return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
 
 
+_BYTES = ("copy", "compare", "digest")
+"""Steps that are counted in bytes."""
+
+
 class Progress:
     """One line on standard error while something takes long; nothing where that is no terminal."""
 
-    def __init__(self) -> None:
-        """Nothing is shown yet."""
+    def __init__(self, after: float = 0) -> None:
+        """Nothing is shown before so many seconds are over."""
         self._shown = sys.stderr.isatty()
+        self._earliest = time.monotonic() + after
         self._step, self._begin, self._last = "", 0.0, 0.0
 
     def __enter__(self) -> Progress:
@@ -166,13 +186,13 @@ class Progress:
             sys.stderr.flush()
 
     def __call__(self, done: int, total: int, step: str) -> None:
-        """``done`` of ``total`` (bytes, where a disk is copied or compared) of this step."""
+        """``done`` of ``total`` (bytes, rules, changes) of this step."""
         if not self._shown:
             return
         now = time.monotonic()
         if step != self._step:
             self._step, self._begin, self._last = step, now, 0.0
-        if now - self._last < 0.2 and done < total:
+        if now < self._earliest or (now - self._last < 0.2 and done < total):
             return
         self._last = now
         sys.stderr.write(f"\r\033[K{self._line(done, total, now - self._begin)}")
@@ -180,7 +200,8 @@ class Progress:
 
     def _line(self, done: int, total: int, seconds: float) -> str:
         share = f"{self._step} {100 * done // total if total else 100} %"
-        if self._step not in ("copy", "compare") or not done or seconds < 0.5:
+        if not done or seconds < 0.5:
             return share
         speed = done / seconds
-        return f"{share}, {speed / 2**20:.0f} MiB/s, {(total - done) / speed:.0f} s left"
+        rate = f"{speed / 2**20:.0f} MiB/s" if self._step in _BYTES else f"{speed:.0f} a second"
+        return f"{share}, {rate}, {(total - done) / speed:.0f} s left"

@@ -28,6 +28,13 @@ def _version(package: str | None) -> str:
         return "version unknown"
 
 
+def _cure(package: str | None) -> str:
+    """The command that installs a part: of this Python's packages, or a Python that was built with all of its own."""
+    import sys
+
+    return f"{sys.executable} -m pip install {package}" if package else "sudo apt-get install python3-full, and use that Python"
+
+
 _APPLIANCE = "LUKS with a key, software RAID, thin LVM2, journals that wait to be replayed, and the comparison with `--backend both`"
 
 
@@ -43,14 +50,14 @@ def _say_appliance(*, start: bool) -> None:
     except BackendUnavailable as error:
         why = str(error)
     typer.echo(
-        f"  works    guestfs       {said:<14} {_APPLIANCE}" if why is None else f"  missing  guestfs       not done without it: {_APPLIANCE} ({why})"
+        f"  works    guestfs       {said:<14} {_APPLIANCE}" if why is None else f"  missing  guestfs       not done without it: {_APPLIANCE}: {why}"
     )
 
 
 def doctor(
     appliance: bool = typer.Option(False, "--appliance", help="Start libguestfs's appliance as well; without KVM that takes half a minute."),
 ) -> None:
-    """Show what this host can read; exit 2 when a reader is missing."""
+    """Show what this host can read, and the command that gets what is missing; exit 2 when a reader is missing."""
     import importlib
     import platform
     import warnings
@@ -69,10 +76,14 @@ def doctor(
                 found = importlib.import_module(module)
         except ImportError as error:
             missing += 1
-            typer.echo(f"  missing  {module:<13} not read without it: {what} ({error})")
+            typer.echo(f"  missing  {module:<13} not read without it: {what} ({error}); run: {_cure(package)}")
         else:
             version = _version(package)
-            slow = ", but slowly: its C part is missing" if getattr(found, "implementation", "c") == "python" else ""
+            slow = (
+                f", but slowly: its C part is missing; run: {_cure(package)} --force-reinstall"
+                if getattr(found, "implementation", "c") == "python"
+                else ""
+            )
             typer.echo(f"  works    {module:<13} {version:<14} {what}{slow}")
     _say_appliance(start=appliance)
     if missing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from vhdprep.cli import common
 from vhdprep.cli.check import AsOption, IgnoreOption, QuietOption, SelectOption
 from vhdprep.errors import UsageError
 from vhdprep.model import Target
+from vhdprep.report.words import safe
 
 if TYPE_CHECKING:
     from vhdprep.prepare.run import Prepared, Wish
@@ -93,6 +95,9 @@ def _show_plan(image: Path, wish: Wish, report_format: str, output: Path | None,
         text = planfile.render(plan, make_terms(image, (output or image).parent, looked.report, wish))
     else:
         text = show.plan_text(plan, looked.report.verdict)
+        if not plan.is_empty:
+            names = shlex.join(safe(name) for name in (str(image), f"{image.stem}-prepared.vhd"))
+            text += f"\nTo carry it out, with the same options otherwise:\n  vhdprep prepare {names}\n"
     if output is not None:
         _write(output, text)
     elif not quiet:

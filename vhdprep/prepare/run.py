@@ -12,13 +12,14 @@ from vhdprep import isolate
 from vhdprep.check import Clock, judge_image, look_again, open_image
 from vhdprep.compare import compare
 from vhdprep.errors import CopyFailed, UsageError
-from vhdprep.model import Finding, Outcome, Report, Severity, Target, judge
+from vhdprep.model import Finding, Outcome, Report, Severity, Target
 from vhdprep.prepare import plan as plans
 from vhdprep.prepare import planfile, secondopinion
 from vhdprep.prepare.draft import DraftDisk
 from vhdprep.prepare.partial import partial
 from vhdprep.prepare.source import open_source
 from vhdprep.remedy import Manual
+from vhdprep.verdict import judge
 from vhdprep.vhd import convert
 
 if TYPE_CHECKING:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from vhdprep.byhand import steps
 from vhdprep.model import Outcome, Severity, Target, Verdict
-from vhdprep.remedy import LockPassword, RemoveFiles, TruncateFiles
+from vhdprep.remedy import LockPassword, Manual, RemoveFiles, TruncateFiles
 from vhdprep.report import upload, words
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
         for severity in Severity:
             lines += _failed(report, severity, page)
         lines += _undecided(report, page)
+        lines += _accepted(report, page)
         if verbose:
             lines += _rest(report, page)
         lines += ["", *_summary(report, page)]
@@ -121,12 +123,13 @@ def _advice(report: Report, page: _Page) -> Iterator[str]:
 
 
 def _failed(report: Report, severity: Severity, page: _Page) -> Iterator[str]:
-    failed = [each for each in report.findings if each.severity is severity and each.outcome is Outcome.FAIL]
+    failed = [each for each in _shown(report, page) if each.severity is severity and each.outcome is Outcome.FAIL]
     if not failed:
         return
     name, code = _SEVERITIES[severity]
-    one, many = _HEADINGS[severity]
-    count = f"1 {name} {one}" if len(failed) == 1 else f"{len(failed)} {name}s {many}"
+    one, many = _HEADINGS[Severity.ERROR if severity is report.fail_on else severity]
+    new = "new " if report.baseline and not page.verbose else ""
+    count = f"1 {new}{name} {one}" if len(failed) == 1 else f"{len(failed)} {new}{name}s {many}"
     yield ""
     yield page.bold(_paint(count, code, page.colour))
     for finding in failed:
@@ -163,7 +166,7 @@ def _evidence(finding: Finding, page: _Page) -> Iterator[str]:
 
 def _undecided(report: Report, page: _Page) -> Iterator[str]:
     groups: dict[str, list[Finding]] = {}
-    for finding in report.findings:
+    for finding in _shown(report, page):
         if finding.outcome is Outcome.UNKNOWN:
             groups.setdefault(finding.reason or "no reason was given", []).append(finding)
     if not groups:
@@ -178,6 +181,31 @@ def _undecided(report: Report, page: _Page) -> Iterator[str]:
         kept = names if page.verbose else names[:4]
         more = f" and {len(names) - len(kept)} more" if len(names) > len(kept) else ""
         yield from page.paragraph(", ".join(kept) + more, "    ")
+
+
+def _shown(report: Report, page: _Page) -> Iterator[Finding]:
+    """Without those that the baseline's image had as well, unless everything is asked for."""
+    return (each for each in report.findings if each.is_new is not False or page.verbose)
+
+
+def _accepted(report: Report, page: _Page) -> Iterator[str]:
+    """What is waived, what there is to say about waivers, what the baseline's image had as well and what it had alone."""
+    waived = [each for each in report.findings if each.outcome is Outcome.WAIVED]
+    if waived:
+        yield ""
+        yield page.bold(f"{words.count(len(waived), 'finding')} {'is' if len(waived) == 1 else 'are'} waived")
+    for finding in waived:
+        yield from page.paragraph(words.safe(f"{finding.rule_id}: {finding.reason or finding.message}"), "  ")
+        for each in finding.waivers:
+            yield from page.paragraph(words.safe(f"until {each.expiry} by {each.owner}: {each.reason} ({each.place})"), "      ")
+    for notice in report.notices:
+        yield from ("", *page.paragraph(words.safe(notice), "", _paint("notice: ", "33", page.colour)))
+    if (baseline := report.baseline) is not None:
+        known = [each.rule_id for each in report.findings if each.is_new is False]
+        were = f" ({', '.join(known[:4])}{', …' if len(known) > 4 else ''})" if known else ""
+        gone = f"; gone since: {', '.join(baseline.gone)}" if baseline.gone else ""
+        text = f"{sum(each.is_new is True for each in report.findings)} new, {len(known)} as before{were}{gone}. The verdict counts them all."
+        yield from ("", *page.paragraph(words.safe(f"Against {baseline.file} ({baseline.subject}, {baseline.verdict}): {text}"), ""))
 
 
 def _rest(report: Report, page: _Page) -> Iterator[str]:
@@ -198,6 +226,7 @@ def _summary(report: Report, page: _Page) -> Iterator[str]:
         f"{report.how_many(Outcome.FAIL)} failed",
         f"{report.how_many(Outcome.UNKNOWN)} undecided",
         f"{report.how_many(Outcome.NOT_APPLICABLE)} not applicable",
+        *([f"{waived} waived"] if (waived := report.how_many(Outcome.WAIVED)) else []),
         *([f"{report.left_out} left out by --select or --ignore"] if report.left_out else []),
         "everything was read" if not report.gaps else f"{words.count(unread, 'volume')} not read" if unread else "not everything was read",
     ]
@@ -208,6 +237,9 @@ def _summary(report: Report, page: _Page) -> Iterator[str]:
             yield f"  {command}"  # not wrapped: it is to be copied
         if report.guest and len(report.guest.generations) > 1:
             yield from page.paragraph("It boots as both generations; with V1 in the place of V2 it becomes a Generation 1 image.", "")
+    if report.disks and any(each.outcome is Outcome.FAIL and each.remedy and not isinstance(each.remedy, Manual) for each in report.findings):
+        yield "What of this can be put right in a copy, is said by:"
+        yield f"  vhdprep prepare {shlex.quote(words.safe(report.subject))} --plan-only"
 
 
 def _volumes(report: Report, page: _Page) -> Iterator[str]:
