@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vhdprep.errors import UsageError
-from vhdprep.model import Verdict
+from vhdprep.report.words import EXIT_CODES as EXIT_CODES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from vhdprep.model import Report
 
 EXIT_USAGE = 2
-EXIT_CODES = {Verdict.READY: 0, Verdict.NOT_READY: 1, Verdict.INCONCLUSIVE: 3}
 
 ImageArgument = Annotated[Path, typer.Argument(metavar="IMAGE", help="The image file; it is only read.", show_default=False)]
 MaybeImageArgument = Annotated[Path | None, typer.Argument(metavar="[IMAGE]", help="The image file; it is only read.", show_default=False)]
@@ -29,7 +28,7 @@ DataOption = Annotated[
     typer.Option("--data", metavar="DISK", help="A data disk of the same machine, by LUN; may be repeated.", show_default=False),
 ]
 BackendOption = Annotated[str, typer.Option("--backend", help="Reader of the disk: auto or native.")]
-FormatOption = Annotated[str, typer.Option("--format", help="text or json.")]
+FormatOption = Annotated[str, typer.Option("--format", help="text, json, markdown, sarif, junit, github or html.")]
 OutputOption = Annotated[Path | None, typer.Option("--output", help="Write the report to this file instead of standard output.", show_default=False)]
 ReportOption = Annotated[
     list[str] | None, typer.Option("--report", metavar="FORMAT=FILE", help="Also write a report; may be repeated.", show_default=False)

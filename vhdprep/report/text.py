@@ -15,17 +15,8 @@ if TYPE_CHECKING:
 
     from vhdprep.model import Finding, Report
 
-_VERDICTS = {
-    Verdict.READY: ("READY", "32"),
-    Verdict.NOT_READY: ("NOT READY", "31"),
-    Verdict.INCONCLUSIVE: ("INCONCLUSIVE", "33"),
-}
-_SEVERITIES = {Severity.ERROR: ("error", "31"), Severity.WARNING: ("warning", "33"), Severity.NOTE: ("note", "36")}
-_HEADINGS = {
-    Severity.ERROR: ("must be fixed before the upload", "must be fixed before the upload"),
-    Severity.WARNING: ("is worth fixing", "are worth fixing"),
-    Severity.NOTE: ("is good to know", "are good to know"),
-}
+_VERDICTS = {Verdict.READY: "32", Verdict.NOT_READY: "31", Verdict.INCONCLUSIVE: "33", None: "36"}
+_SEVERITIES = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.NOTE: "36"}
 EVIDENCE = 6
 """Places that a finding shows unless everything is asked for."""
 
@@ -50,9 +41,8 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
 
 def verdict_line(report: Report, *, colour: bool = False) -> str:
     """One line: the file and its verdict."""
-    text, code = _VERDICTS[report.verdict] if report.verdict else ("INSPECTED", "36")
     part = "" if report.disks else " (an unpacked tree: container and disk were not judged)"
-    return f"{words.safe(report.subject)}: {_paint(text, code, colour)}{part}"
+    return f"{words.safe(report.subject)}: {_paint(words.VERDICTS[report.verdict], _VERDICTS[report.verdict], colour)}{part}"
 
 
 class _Page:
@@ -121,14 +111,12 @@ def _advice(report: Report, page: _Page) -> Iterator[str]:
 
 
 def _failed(report: Report, severity: Severity, page: _Page) -> Iterator[str]:
-    failed = [each for each in report.findings if each.severity is severity and each.outcome is Outcome.FAIL]
+    failed = words.failed(report, severity)
     if not failed:
         return
-    name, code = _SEVERITIES[severity]
-    one, many = _HEADINGS[severity]
-    count = f"1 {name} {one}" if len(failed) == 1 else f"{len(failed)} {name}s {many}"
+    code = _SEVERITIES[severity]
     yield ""
-    yield page.bold(_paint(count, code, page.colour))
+    yield page.bold(_paint(words.heading(len(failed), severity), code, page.colour))
     for finding in failed:
         yield ""
         yield from _finding(finding, code, page)
@@ -162,10 +150,7 @@ def _evidence(finding: Finding, page: _Page) -> Iterator[str]:
 
 
 def _undecided(report: Report, page: _Page) -> Iterator[str]:
-    groups: dict[str, list[Finding]] = {}
-    for finding in report.findings:
-        if finding.outcome is Outcome.UNKNOWN:
-            groups.setdefault(finding.reason or "no reason was given", []).append(finding)
+    groups = words.undecided(report)
     if not groups:
         return
     total = sum(len(group) for group in groups.values())
@@ -181,7 +166,7 @@ def _undecided(report: Report, page: _Page) -> Iterator[str]:
 
 
 def _rest(report: Report, page: _Page) -> Iterator[str]:
-    for outcome, heading in ((Outcome.PASS, "passed"), (Outcome.NOT_APPLICABLE, "not applicable")):
+    for outcome, heading in ((Outcome.WAIVED, "waived"), (Outcome.PASS, "passed"), (Outcome.NOT_APPLICABLE, "not applicable")):
         found = [each for each in report.findings if each.outcome is outcome]
         if found:
             yield ""
@@ -198,6 +183,7 @@ def _summary(report: Report, page: _Page) -> Iterator[str]:
         f"{report.how_many(Outcome.FAIL)} failed",
         f"{report.how_many(Outcome.UNKNOWN)} undecided",
         f"{report.how_many(Outcome.NOT_APPLICABLE)} not applicable",
+        *([f"{waived} waived"] if (waived := report.how_many(Outcome.WAIVED)) else []),
         *([f"{report.left_out} left out by --select or --ignore"] if report.left_out else []),
         "everything was read" if not report.gaps else f"{words.count(unread, 'volume')} not read" if unread else "not everything was read",
     ]

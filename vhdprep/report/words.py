@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from vhdprep.model import ABSENT, Value
+from vhdprep.model import ABSENT, Outcome, Severity, Value, Verdict
+from vhdprep.remedy import Disposition
 
 if TYPE_CHECKING:
-    from vhdprep.model import Container, DiskReport, GuestFacts, Phase, Provisioner
+    from vhdprep.model import Container, DiskReport, Finding, GuestFacts, Phase, Provisioner, Report, Volume
+    from vhdprep.remedy import Remedy
 
+VERDICTS = {Verdict.READY: "READY", Verdict.NOT_READY: "NOT READY", Verdict.INCONCLUSIVE: "INCONCLUSIVE", None: "INSPECTED"}
+EXIT_CODES = {Verdict.READY: 0, Verdict.NOT_READY: 1, Verdict.INCONCLUSIVE: 3}
+HEADINGS = {
+    Severity.ERROR: ("must be fixed before the upload", "must be fixed before the upload"),
+    Severity.WARNING: ("is worth fixing", "are worth fixing"),
+    Severity.NOTE: ("is good to know", "are good to know"),
+}
+"""What one, and what several failed rules of a severity come to."""
+MAX_SHOWN = 4000
+"""Characters of one text of the image that a report for people shows."""
+MAX_PLACES = 200
+"""Places of one finding that a report in a file shows."""
 _UNITS = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
-_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+_HIDDEN = {"Cc", "Cf", "Cn", "Cs", "Co", "Zl", "Zp"}
+_COMMAND = re.compile(r"([^:]*\bas (?:root|administrator)\b[^:]*): (\S.*)")
 
 
 def safe(text: str) -> str:
-    """Text of the image in one line: every control and direction character shown as an escape, a tab as a space."""
-    text = text.replace("\t", " ")
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_escape(letter) if unicodedata.category(letter) in _HIDDEN else letter for letter in text)
+    """Text of the image in one line: every control and direction character shown as an escape, a tab as a space, the end of a long one cut off."""
+    rest = len(text) - MAX_SHOWN
+    text = text[:MAX_SHOWN].replace("\t", " ")
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(_escape(letter) if unicodedata.category(letter) in _HIDDEN else letter for letter in text)
+    return f"{text}... ({rest} more characters)" if rest > 0 else text
 
 
 def value(seen: Value) -> str:
@@ -29,7 +46,7 @@ def value(seen: Value) -> str:
     if isinstance(seen, bool):
         return "yes" if seen else "no"
     if isinstance(seen, tuple):
-        return ", ".join(safe(each) for each in seen) or "nothing"
+        return safe(", ".join(seen)) or "nothing"
     return safe(str(seen))
 
 
@@ -47,6 +64,62 @@ def size(number: int | None) -> str:
 def count(number: int, noun: str) -> str:
     """``1 rule``, ``2 rules``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def step(text: str) -> tuple[str, str]:
+    """A step of a remedy as what to do and the command to type, either of which may be empty: ``In a shell, as root: rm FILE``."""
+    if text.startswith("  "):
+        return "", text.strip()
+    parts = _COMMAND.fullmatch(text)
+    return (parts[1], parts[2]) if parts else (text, "")
+
+
+def by_program(remedy: Remedy) -> str:
+    """The command that does it on a copy; empty where only a person can."""
+    allowed = {Disposition.SAFE: "", Disposition.UNSAFE: " --allow unsafe", Disposition.MANUAL: None}[remedy.disposition]
+    return "" if allowed is None else f"Or on a copy: vhdprep prepare IMAGE COPY{allowed}"
+
+
+def role(described: DiskReport) -> str:
+    """``OS disk``, ``data disk``."""
+    return "OS disk" if described.role == "os" else "data disk"
+
+
+def failed(report: Report, severity: Severity) -> list[Finding]:
+    """The failed rules of one severity."""
+    return [each for each in report.findings if each.severity is severity and each.outcome is Outcome.FAIL]
+
+
+def undecided(report: Report) -> dict[str, list[Finding]]:
+    """Why rules could not be decided → which."""
+    groups: dict[str, list[Finding]] = {}
+    for finding in report.findings:
+        if finding.outcome is Outcome.UNKNOWN:
+            groups.setdefault(finding.reason or "no reason was given", []).append(finding)
+    return groups
+
+
+def heading(number: int, severity: Severity) -> str:
+    """``2 errors must be fixed before the upload``."""
+    return f"{count(number, severity.value)} {HEADINGS[severity][number != 1]}"
+
+
+def summary(report: Report) -> str:
+    """``2 errors, 1 warning; 204 rules passed, 0 undecided, 264 not applicable; everything was read``."""
+    found = [count(number, severity.value) for severity in Severity if (number := len(failed(report, severity)))]
+    rules = [f"{count(report.how_many(Outcome.PASS), 'rule')} passed"]
+    rules += [f"{report.how_many(each)} {word}" for each, word in ((Outcome.UNKNOWN, "undecided"), (Outcome.NOT_APPLICABLE, "not applicable"))]
+    rules += [f"{waived} waived"] if (waived := report.how_many(Outcome.WAIVED)) else []
+    rules += [f"{report.left_out} left out"] if report.left_out else []
+    parts = [", ".join(found) or "nothing failed", ", ".join(rules)] if report.verdict else ["no rules were asked"]
+    return "; ".join([*parts, "not everything was read" if report.gaps else "everything was read"])
+
+
+def state(volume: Volume) -> str:
+    """Whether a volume was read, in words."""
+    if volume.read:
+        return f"read; {volume.reason}" if volume.reason else "read"
+    return f"{'not read' if volume.needed else 'nothing to read'}{f': {volume.reason}' if volume.reason else ''}"
 
 
 def container(described: Container) -> str:
