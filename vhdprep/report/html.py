@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from vhdprep.byhand import steps
+from vhdprep.byhand import on_a_copy, steps
 from vhdprep.model import Outcome, Severity, Verdict
 from vhdprep.report import upload, words
 
@@ -81,6 +81,7 @@ def _values(report: Report) -> dict[str, Any]:
         "counts": [(word, [_count(report, severity, outcome) for severity in Severity]) for outcome, word in _OUTCOMES],
         "disks": [(disk, disk_map(disk)) for disk in report.disks],
         "steps": lambda remedy: [words.step(each) for each in steps(remedy)],
+        "on_a_copy": on_a_copy,
         "upload": upload.plan(report),
         "places": words.MAX_PLACES,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from vhdprep.byhand import steps
+from vhdprep.byhand import on_a_copy, steps
 from vhdprep.model import Outcome, Severity
 from vhdprep.report import upload, words
 
@@ -107,6 +107,8 @@ def _rest(finding: Finding) -> Iterator[str]:
         yield ""
         for prose, command in map(words.step, steps(finding.remedy)):
             yield "- " + ": ".join(part for part in (plain(prose), code(command) if command else "") if part)
+        if command := on_a_copy(finding.remedy):
+            yield f"- or on a copy of the image: {code(command)}"
         yield ""
     if finding.references:
         yield "**Sources**"

@@ -7,11 +7,9 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from vhdprep.model import ABSENT, Outcome, Severity, Value, Verdict
-from vhdprep.remedy import Disposition
 
 if TYPE_CHECKING:
     from vhdprep.model import Container, DiskReport, Finding, GuestFacts, Phase, Provisioner, Report, Volume
-    from vhdprep.remedy import Remedy
 
 VERDICTS = {Verdict.READY: "READY", Verdict.NOT_READY: "NOT READY", Verdict.INCONCLUSIVE: "INCONCLUSIVE", None: "INSPECTED"}
 EXIT_CODES = {Verdict.READY: 0, Verdict.NOT_READY: 1, Verdict.INCONCLUSIVE: 3}
@@ -72,12 +70,6 @@ def step(text: str) -> tuple[str, str]:
         return "", text.strip()
     parts = _COMMAND.fullmatch(text)
     return (parts[1], parts[2]) if parts else (text, "")
-
-
-def by_program(remedy: Remedy) -> str:
-    """The command that does it on a copy; empty where only a person can."""
-    allowed = {Disposition.SAFE: "", Disposition.UNSAFE: " --allow unsafe", Disposition.MANUAL: None}[remedy.disposition]
-    return "" if allowed is None else f"Or on a copy: vhdprep prepare IMAGE COPY{allowed}"
 
 
 def role(described: DiskReport) -> str:
