@@ -180,4 +180,4 @@ def disk(described: DiskReport) -> str:
 
 def _escape(letter: str) -> str:
     code = ord(letter)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
