@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from vhdprep.byhand import steps
-from vhdprep.model import Outcome, Severity
+from vhdprep.model import Outcome, Severity, Verdict
 from vhdprep.report import words
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
 def _suite(report: Report, disk: DiskReport | None, number: int) -> ET.Element:
     """One disk; the first one, or the tree, also has the rules, which are about the whole image."""
     name = words.safe(disk.container.path if disk else report.subject)
-    cases = [_judged(report), *(_case(each) for each in report.findings)] if number == 0 else []
+    cases = [_case(each) for each in report.findings] if number == 0 else []
+    cases = [_judged(report, any(_is_red(each) for each in cases)), *cases] if number == 0 else []
     cases += [_volume(each, name) for each in disk.volumes] if disk else []
     totals = {"tests": str(len(cases))}
     totals |= {
@@ -64,14 +65,18 @@ def _properties(report: Report, disk: DiskReport | None) -> Iterator[tuple[str, 
         yield "disk", words.disk(disk)
 
 
-def _judged(report: Report) -> ET.Element:
+def _judged(report: Report, explained: bool) -> ET.Element:
     """Whether there is a verdict to rely on at all: it keeps an empty run, and one with gaps, from being green."""
     case = _named("vhdprep.image", "everything that had to be read was read, and was judged")
     if report.gaps:
         _outcome(case, "error", "gap", "not everything was read", report.gaps)
-    elif not any(each.severity is Severity.ERROR for each in report.findings):
-        _outcome(case, "error", "empty", "no error rule was asked, so nothing was judged", ())
+    elif report.verdict is not Verdict.READY and not explained:
+        _outcome(case, "error", "empty", "no rule that decides was asked, so nothing was judged", ())
     return case
+
+
+def _is_red(case: ET.Element) -> bool:
+    return any(case.find(kind) is not None for kind in ("failure", "error"))
 
 
 def _case(finding: Finding) -> ET.Element:
