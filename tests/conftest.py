@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from fixtures import build
 from vhdprep.ruleset.load import load_rules
 
+os.environ["VHDPREP_BACKEND"] = "native"  # what does not say otherwise must not depend on whether this host has libguestfs
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
 REAL = ROOT / "fixtures" / ".build" / "real"
@@ -61,3 +63,13 @@ def data(tmp_path_factory):
         return target
 
     return find
+
+
+@pytest.fixture(scope="session")
+def appliance_class():
+    """libguestfs's appliance; what needs it is skipped where it cannot run, saying why."""
+    from vhdprep.disk.guestfs import appliance
+
+    if why := appliance.obstacle():
+        pytest.skip(why)
+    return appliance.Appliance

@@ -13,17 +13,24 @@ from typing import TYPE_CHECKING, Literal
 from vhdprep import __version__
 from vhdprep.disk.recorder import NOTHING
 from vhdprep.errors import Unreadable, UsageError
-from vhdprep.model import DiskReport, Report, Target, judge
+from vhdprep.model import DiskReport, Report, Target
+from vhdprep.verdict import judge
 from vhdprep.vhd.container import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from vhdprep.disk.backend import Disk
+    from vhdprep.disk.backend import Disk, Source
     from vhdprep.guest.image import Guest, Image, ImageDisk
     from vhdprep.model import Phase, Provisioner
     from vhdprep.ruleset.rule import Rule
+
+    Named = tuple[Literal["os", "data"], str, Path]
+
+BOTH = "both"
+"""In the place of a backend: read with one and the other, and compare."""
+_COMPARED = ("native", "guestfs")
 
 
 def check(
@@ -34,30 +41,36 @@ def check(
     target: Target = Target.GENERALIZED,
     backend: str = "native",
     tree: bool = False,
+    key: str | None = None,
     avoid: Mapping[str, str] = NOTHING,
 ) -> Report:
     """Judge the image at ``path`` by ``rules``; with ``tree`` an unpacked root tree, without container and disk.
 
-    ``data``: the machine's other disks, in the order of their LUNs. ``avoid``: volumes that crashed their reader, and why (see ``isolate``).
+    ``data``: the machine's other disks, in the order of their LUNs. ``backend``: one of ``BACKENDS``, or ``both``.
+    ``key``: the passphrase of encrypted volumes. ``avoid``: volumes that crashed their reader, and why (see ``isolate``).
 
     Raises:
         UsageError: a file is missing, may not be read, or is named twice.
         BackendUnavailable: the backend cannot run here.
     """
+    if backend == BOTH and not tree:
+        from vhdprep.compare import compare
+
+        return compare(*(check(path, rules, data=data, target=target, backend=each, tree=tree, key=key, avoid=avoid) for each in _COMPARED))
     clock = Clock()
-    with open_tree(path, target=target) if tree else open_image(path, data=data, target=target, backend=backend, avoid=avoid) as image:
+    with open_tree(path, target=target) if tree else open_image(path, data=data, target=target, backend=backend, key=key, avoid=avoid) as image:
         return judge_image(image, path, rules, backend, clock)
 
 
-def judge_image(image: Image, path: Path, rules: tuple[Rule, ...], backend: str, clock: Clock) -> Report:
-    """What ``rules`` say of an image that is open."""
+def judge_image(image: Image, path: Path, rules: tuple[Rule, ...], backend: str, clock: Clock | None = None) -> Report:
+    """Judge an image that is open; ``path`` and ``backend`` are what it was opened by."""
     from vhdprep.ruleset.evaluate import evaluate
     from vhdprep.ruleset.load import digest
 
     findings = evaluate(rules, image)
+    clock = clock or Clock()
     report = _report(image, path, backend, clock)
-    verdict = judge(findings, report.gaps)
-    judged = report._replace(findings=findings, verdict=verdict, ruleset_digest=digest(rules), ruleset_size=len(rules))
+    judged = report._replace(findings=findings, verdict=judge(findings, report.gaps), ruleset_digest=digest(rules), ruleset_size=len(rules))
     return judged._replace(seconds=clock.seconds())
 
 
@@ -68,15 +81,22 @@ def inspect(
     backend: str = "native",
     container_only: bool = False,
     tree: bool = False,
+    key: str | None = None,
     avoid: Mapping[str, str] = NOTHING,
 ) -> Report:
     """The same reading without rules; ``container_only`` stops before the partition table."""
+    if backend == BOTH and not tree and not container_only:
+        from vhdprep.compare import compare
+
+        return compare(*(inspect(path, data=data, backend=each, tree=tree, key=key, avoid=avoid) for each in _COMPARED))
     clock = Clock()
     if container_only:
         disks = tuple(DiskReport(role, describe(each), None, ()) for role, _, each in _roles(path, data))
         return _plain_report(str(path), disks, (), Target.GENERALIZED, backend, clock)
     opened = (
-        open_tree(path, target=Target.GENERALIZED) if tree else open_image(path, data=data, target=Target.GENERALIZED, backend=backend, avoid=avoid)
+        open_tree(path, target=Target.GENERALIZED)
+        if tree
+        else open_image(path, data=data, target=Target.GENERALIZED, backend=backend, key=key, avoid=avoid)
     )
     with opened as image:
         return _report(image, path, backend, clock)
@@ -89,27 +109,42 @@ def open_image(
     target: Target,
     data: Sequence[Path] = (),
     backend: str = "native",
+    key: str | None = None,
     avoid: Mapping[str, str] = NOTHING,
     over: Callable[[Disk], Disk] | None = None,
 ) -> Iterator[Image]:
     """Everything that rules may look at, open while the block runs; ``over`` lays something over each disk."""
-    from vhdprep.disk.backend import Source, load_backend
-    from vhdprep.guest.image import Image, ImageDisk
+    from vhdprep.disk.backend import load_backend
 
     reader = load_backend(backend)
-    named = _roles(path, data)
-    sources = [Source(each, describe(each), f"{name}:" if name else "") for _, name, each in named]
+    named, sources = sources_of(path, data, key)
     with reader.open_disks(sources, avoid) as opened:
-        disks = []
-        for (role, name, _), source, disk in zip(named, sources, opened, strict=True):
-            if isinstance(disk, Unreadable):
-                disks.append(ImageDisk(role, source.container, None, str(disk), name))
-            else:
-                size = source.container.virtual_size
-                container = source.container._replace(virtual_size=disk.size if size is None else size)
-                disks.append(ImageDisk(role, container, over(disk) if over else disk, None, name))
-        guest, no_guest = _find_guest(disks)
-        yield Image(tuple(disks), guest, no_guest, target)
+        covered = [over(disk) if over and not isinstance(disk, Unreadable) else disk for disk in opened]
+        yield image_of(named, sources, covered, target)
+
+
+def sources_of(path: Path, data: Sequence[Path] = (), key: str | None = None) -> tuple[Sequence[Named], list[Source]]:
+    """The disks of an image by role and name, and as what a backend opens."""
+    from vhdprep.disk.backend import Source
+
+    named = _roles(path, data)
+    return named, [Source(each, describe(each), f"{name}:" if name else "", key) for _, name, each in named]
+
+
+def image_of(named: Sequence[Named], sources: Sequence[Source], opened: Sequence[Disk | Unreadable], target: Target) -> Image:
+    """What a backend has opened, as rules see it."""
+    from vhdprep.guest.image import Image, ImageDisk
+
+    disks = []
+    for (role, name, _), source, disk in zip(named, sources, opened, strict=True):
+        if isinstance(disk, Unreadable):
+            disks.append(ImageDisk(role, source.container, None, str(disk), name))
+        else:
+            size = source.container.virtual_size
+            container = source.container._replace(virtual_size=disk.size if size is None else size)
+            disks.append(ImageDisk(role, container, disk, None, name))
+    guest, no_guest = _find_guest(disks)
+    return Image(tuple(disks), guest, no_guest, target)
 
 
 def look_again(image: Image) -> Image:
@@ -118,7 +153,7 @@ def look_again(image: Image) -> Image:
     return image._replace(guest=guest, no_guest=no_guest)
 
 
-def _roles(path: Path, data: Sequence[Path]) -> list[tuple[Literal["os", "data"], str, Path]]:
+def _roles(path: Path, data: Sequence[Path]) -> list[Named]:
     """Role, name and file of every disk; the names of data disks count from ``data0``.
 
     Raises:
@@ -151,61 +186,11 @@ def open_tree(root: Path, *, target: Target) -> Iterator[Image]:
     yield Image((), guest, no_guest, target)
 
 
-def find_gaps(image: Image) -> tuple[str, ...]:
-    """What was not read although the verdict depends on it."""
-    gaps = [f"{each.name}: {each.reason}" if each.name else each.reason for each in image.disks if each.disk is None and each.reason]
-    for each in image.disks:
-        for volume in each.disk.volumes if each.disk else ():
-            if volume.needed:
-                gaps.append(f"{volume.id}: {volume.reason}")
-    if image.no_guest and image.no_guest not in gaps:
-        gaps.append(image.no_guest)
-    return (*gaps, *(_gaps_of(image.guest) if image.guest is not None else ()))
-
-
-def _gaps_of(guest: Guest) -> Iterator[str]:
-    """What was not read of the operating system, or is not what was judged."""
-    facts = guest.facts
-    if guest.registry is not None:
-        yield from guest.registry.unread
-    if booted := _booted_instead(guest):
-        yield f"the boot loader starts what lies on {booted}, and that is not what was judged: {guest.root} was"
-    yield from _unjudged(guest)
-    if facts.distro == "unknown":
-        yield "the distribution could not be named: neither os-release nor an older release file gives a name"
-    if facts.os == "windows" and facts.version is None:
-        yield "which Windows this is could not be told: its registry was not read"
-    if facts.os in ("freebsd", "openbsd") and facts.version is None:
-        yield f"which release of {facts.product} this is could not be told"
-
-
-def _unjudged(guest: Guest) -> Iterator[str]:
-    """File systems that were opened, yet are mounted nowhere: what lies on them goes along with the image."""
-    if guest.facts.os == "windows" or guest.facts.family == "flatcar":  # of Flatcar's two slots one is always idle
-        return
-    mounted = {guest.root, *guest.mounts.values()}
-    for volume in guest.volumes:
-        if volume.read and volume.filesystem not in ("vfat", "ntfs") and volume.id not in mounted:
-            yield f"{volume.id}: its files were not judged, for nothing mounts this {volume.filesystem}"
-
-
-def _booted_instead(guest: Guest) -> str | None:
-    """The volume that ``root=`` or, on a BSD, fstab names, if it is another than the one that was taken for the root."""
-    from vhdprep.guest import boot
-
-    if guest.facts.os == "windows" or not guest.volumes:
-        return None
-    try:
-        root = boot.root_volume(guest)
-    except Unreadable:
-        return None  # rules that need the entry say so
-    return root.id if root is not None and root.id != guest.root else None
-
-
 class Clock:
     """When a run began, and how long it has taken."""
 
     def __init__(self) -> None:
+        """It begins now."""
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
         self._begin = time.perf_counter()
 
@@ -228,11 +213,14 @@ def _find_guest(disks: Sequence[ImageDisk]) -> tuple[Guest | None, str | None]:
 
 
 def _report(image: Image, path: Path, backend: str, clock: Clock) -> Report:
+    from vhdprep.guest.gaps import find_gaps
+
     disks = tuple(
         DiskReport(each.role, each.container, each.disk.table if each.disk else None, tuple(each.disk.volumes) if each.disk else ())
         for each in image.disks
     )
-    report = _plain_report(str(path), disks, find_gaps(image), image.target, backend, clock)
+    used = tuple(dict.fromkeys(name for each in image.disks if each.disk for name in each.disk.backends))
+    report = _plain_report(str(path), disks, find_gaps(image), image.target, "+".join(used) or backend, clock)
     if image.guest is None:
         return report
     return report._replace(guest=image.guest.facts, provisioner=_find_provisioner(image.guest), phase=_find_phase(image.guest))

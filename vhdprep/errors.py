@@ -2,7 +2,7 @@
 
     VhdprepError
     ├── UsageError           the call cannot be carried out as it was made (exit 2)
-    ├── RuleError            rule files are wrong; carries every complaint (exit 2)
+    ├── RuleError            rule or waiver files are wrong; carries every complaint (exit 2)
     ├── BackendUnavailable   a reader is not installed on this host (exit 2)
     ├── CopyFailed           no copy was made, and the source is as it was (exit 2)
     └── Unreadable           something of the image could not be looked at → outcome unknown
@@ -34,7 +34,7 @@ class CopyFailed(VhdprepError):  # noqa: N818 - what happened, read as words
 
 
 class Complaint(NamedTuple):
-    """One thing that is wrong in a rule file."""
+    """One thing that is wrong in a rule or waiver file."""
 
     path: str
     line: int
@@ -45,7 +45,7 @@ class Complaint(NamedTuple):
 
 
 class RuleError(VhdprepError):
-    """Rule files are wrong; nothing was checked."""
+    """Rule or waiver files are wrong; nothing was checked."""
 
     def __init__(self, complaints: list[Complaint]) -> None:
         """Keep ``complaints`` in the order of files and lines."""

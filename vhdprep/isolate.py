@@ -11,13 +11,14 @@ import os
 import pickle
 import signal
 import sys
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
 from vhdprep.disk import recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _T = TypeVar("_T")
 
@@ -25,6 +26,8 @@ MAX_SECONDS = 120
 """Processor time of one run; reading an image of any size takes a few seconds."""
 MAX_MEMORY = 3 * 1024**3
 """Address space of one run, in bytes."""
+MAX_HELPER_SECONDS = 900
+"""Time of a program that helps in reading (libguestfs's virtual machine): of the processor for itself, by the clock for all that it is asked."""
 MAX_TRIES = 8
 """Children that may die before the disk is left alone altogether."""
 
@@ -50,6 +53,7 @@ def shield() -> Mapping[str, str]:
         child = os.fork()
         if not child:
             _limit()
+            recorder.when_unbounded(_bounds_of_helpers)
             return avoid
         code = _wait(child)
         if code > 0 or (code == 0 and recorder.last() == _DONE):
@@ -146,6 +150,8 @@ def _blame(number: int) -> tuple[str, str]:
         return recorder.last() or recorder.CONTAINER, "the library that reads it ended the program"
     if number == signal.SIGXCPU:
         return recorder.CONTAINER, f"reading it took more than {MAX_SECONDS} seconds of processor time"
+    if number == signal.SIGALRM:
+        return recorder.last() or recorder.CONTAINER, f"libguestfs had not read it after {MAX_HELPER_SECONDS} seconds"
     if number == signal.SIGKILL:
         return recorder.CONTAINER, "the system killed the program while it was read, most likely for want of memory"
     name = signal.Signals(number).name
@@ -164,3 +170,19 @@ def _limit() -> None:
             resource.setrlimit(kind, (min(lower), hard))
         except (ValueError, OSError):  # macOS refuses to bound address space
             continue
+
+
+@contextmanager
+def _bounds_of_helpers() -> Iterator[None]:
+    """A virtual machine needs more than this process may take. Should it never answer, an alarm ends this process, and with it the machine."""
+    import resource
+
+    kept = [(kind, resource.getrlimit(kind)) for kind in (resource.RLIMIT_CPU, resource.RLIMIT_AS)]
+    for (kind, (_, hard)), most in zip(kept, (MAX_HELPER_SECONDS, resource.RLIM_INFINITY), strict=True):
+        resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else hard, hard))
+    signal.alarm(MAX_HELPER_SECONDS)
+    try:
+        yield
+    finally:
+        for kind, limits in kept:
+            resource.setrlimit(kind, limits)

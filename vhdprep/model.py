@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vhdprep.accepted import Baseline, Waiver
     from vhdprep.remedy import Remedy
 
 
@@ -235,6 +236,10 @@ class Finding(NamedTuple):
     azure_says: str | None = None
     traceback: str | None = None
     """Only when the rule crashed: a bug in this program."""
+    waivers: tuple[Waiver, ...] = ()
+    """Those that hold, where it is waived; else those that would cover it or part of it, and why they do not is in the notices."""
+    is_new: bool | None = None
+    """Not so in the baseline; None = there is none, or nothing is wrong."""
 
 
 class DiskReport(NamedTuple):
@@ -272,21 +277,12 @@ class Report(NamedTuple):
     seconds: float
     backend: str
     tool_version: str
+    fail_on: Severity = Severity.ERROR
+    """The mildest severity that keeps an image from being ready (``--fail-on``)."""
+    notices: tuple[str, ...] = ()
+    """About waivers and the baseline: what expired, what was not used."""
+    baseline: Baseline | None = None
 
     def how_many(self, outcome: Outcome) -> int:
         """How many findings have this outcome."""
         return sum(finding.outcome is outcome for finding in self.findings)
-
-
-def judge(findings: tuple[Finding, ...], gaps: tuple[str, ...]) -> Verdict:
-    """The verdict of findings and gaps: fail closed.
-
-    A failed ``error`` rule is not-ready; an undecided one, or anything that had to be read and was
-    not, is inconclusive; only the rest is ready.
-    """
-    errors = [finding.outcome for finding in findings if finding.severity is Severity.ERROR]
-    if Outcome.FAIL in errors:
-        return Verdict.NOT_READY
-    if Outcome.UNKNOWN in errors or gaps or not errors:
-        return Verdict.INCONCLUSIVE
-    return Verdict.READY

@@ -97,7 +97,10 @@ def test_the_json_report_follows_its_schema_and_reports_go_to_files(image, tmp_p
         "target",
         "verdict",
         "counts",
+        "fail_on",
         "gaps",
+        "notices",
+        "baseline",
         "disks",
         "guest",
         "provisioner",
@@ -325,7 +328,7 @@ def test_doctor_names_every_reader():
 def test_version_and_help():
     assert run("--version").stdout.startswith("vhdprep 0.")
     assert run("check").returncode == 2
-    assert [command.name for command in app.registered_commands] == ["check", "inspect", "ls", "cat", "prepare", "doctor"]
+    assert [command.name for command in app.registered_commands] == ["check", "inspect", "ls", "cat", "prepare", "diff", "doctor", "completion"]
 
 
 def test_the_help_in_the_readme_is_the_programs():

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from vhdprep.check import check, open_image
+from vhdprep.diff import compare, look
 from vhdprep.model import Outcome, Target, Verdict
 from vhdprep.prepare import run
 
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.libguestfs, pytest.mark.usefixtures("appliance")]
 USED = {
     "debian-12-used": {"linux-human-accounts-removed"},
     "rhel-9-used": {"linux-boot-efi-fallback-program-absent", "linux-disk-lvm-absent"},
-    "fedora-used": {"linux-boot-efi-fallback-program-absent", "linux-boot-trusted-launch-listed", "linux-nvme-release-listed"},
+    "debian-12-btrfs-used": set(),
 }
 """Recipe → what takes a person, and is still there afterwards."""
 
@@ -107,6 +108,13 @@ def test_file_systems_are_whole_after_the_changes(done, tmp_path):
     assert subprocess.run(["e2fsck", "-fn", part], capture_output=True, check=False).returncode == 0
 
 
+def test_an_open_journal_is_carried_out_in_the_copy_and_the_plan_made_by_what_is_there_then(image, wish, tmp_path):
+    copy = tmp_path / "copy.vhd"
+    made = run.prepare(image("debian-12-unclean-journal"), copy, wish, progress=quiet)
+    assert made.before.gaps != ()
+    assert (made.after.verdict, made.after.gaps) == (Verdict.READY, ())
+
+
 @pytest.mark.skipif(shutil.which("debugfs") is None, reason="debugfs is not installed")
 def test_owner_mode_and_selinux_label_of_an_edited_file_are_kept_and_new_files_get_their_directorys(image, wish, tmp_path):
     source = tmp_path / "source.vhd"
@@ -129,3 +137,18 @@ def debugfs(image, offset, *commands):
     text = "\n".join(commands) + "\n"
     found = subprocess.run(["debugfs", "-w", f"{image}?offset={offset}"], input=text, capture_output=True, text=True, check=True)
     return found.stdout
+
+
+def test_diff_lists_what_prepare_did_and_nothing_else(done, rules):
+    source, _, copy, result = done("debian-12-used")
+    found = compare(*(look(each, rules, Target.GENERALIZED, "native") for each in (source, copy)))
+    assert {each.name for each in found.differences if each.part == "rules"} == {
+        each.rule_id for each in result.after.findings if each.outcome is Outcome.FIXED
+    }
+    others = [(each.part, each.name, each.b) for each in found.differences if each.part != "rules"]
+    assert others == [
+        ("verdict", "verdict", "ready"),
+        ("system", "hostname", "localhost.localdomain"),
+        ("accounts", "root", "uid 0, /root, /bin/bash, password locked"),
+        ("accounts", "azureuser", "uid 1000, /home/azureuser, /bin/bash, password locked"),
+    ]

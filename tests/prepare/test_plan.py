@@ -120,3 +120,19 @@ def test_the_draft_shows_what_will_be_and_the_disk_stays_as_it_is():
     assert (sorted(files.list("/d")), files.list("/d/sub"), files.lstat("/d/sub/x")) == (["new", "old"], (), None)
     assert (files.read("/d/new/deep/file", 9), files.readlink("/d/old")) == (b"text", "/elsewhere")
     assert (sorted(files.base.list("/d")), files.base.read("/d/old", 9)) == (["old", "sub"], b"1")
+
+
+def test_what_lies_on_a_file_system_that_cannot_be_written_is_left_to_a_person_with_the_reason():
+    given = {"facts": {"os": "freebsd"}, "files": {"/etc/ssh/ssh_host_rsa_key": "k"}}
+    disk = DraftDisk(build_disk(given))
+    planned = plan.make(lambda: build_image(given, disk), [RULES["linux-ssh-host-keys-removed"]]).plan
+    assert planned.changes == ()
+    assert [each.reason for each in planned.manual] == ["p1: Linux, which changes the copy, does not write ufs"]
+
+
+def test_names_without_case_are_spelled_as_they_are_stored():
+    given = {"facts": {"os": "windows"}, "files": {"/Windows/PANTHER/Unattend.xml": "x"}}
+    disk = DraftDisk(build_disk(given))
+    guest, draft = build_image(given, disk).guest, Draft()
+    draft.remove(guest.files, "/windows/panther/unattend.xml")
+    assert list(draft.touched) == [Spot("p1", "/Windows/PANTHER/Unattend.xml")]

@@ -7,7 +7,7 @@ import pytest
 from vhdprep import remedy as kinds
 from vhdprep.model import Outcome
 from vhdprep.prepare import plan
-from vhdprep.prepare.draft import DraftDisk, DraftFiles
+from vhdprep.prepare.draft import WRITABLE, DraftDisk, DraftFiles
 from vhdprep.ruleset.evaluate import judge_rule
 from vhdprep.ruleset.load import load_rules, read_examples, rule_files
 from vhdprep.ruleset.selftest import build_disk, build_image
@@ -32,7 +32,7 @@ def looker(given):
     """The example's image over one draft; hives are files of no content there."""
     if "registry" in given:
         given = given | {"files": {f"/Windows/System32/config/{name}": "" for name in ("SYSTEM", "SOFTWARE")} | given.get("files", {})}
-    disk, seen = DraftDisk(build_disk(given)), {}
+    disk, seen = DraftDisk(build_disk(given), writable=(*WRITABLE, "ufs")), {}
 
     def look():
         image = build_image(given, disk)

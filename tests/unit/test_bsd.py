@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from vhdprep.check import find_gaps
 from vhdprep.disk.memory import MemoryDisk, MemoryFiles
 from vhdprep.errors import Unreadable
 from vhdprep.guest import accounts, detect_bsd
 from vhdprep.guest.assemble import assemble, assemble_tree, find_volume
 from vhdprep.guest.formats import passwd, shellvars
+from vhdprep.guest.gaps import find_gaps
 from vhdprep.guest.image import Image, ImageDisk
 from vhdprep.model import Container, Target, Volume, VolumeKind
 from vhdprep.probes import files as looking

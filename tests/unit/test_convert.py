@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from fixtures import vhdfile, vhdxfile
 from vhdprep.errors import CopyFailed, Unreadable
 from vhdprep.vhd import convert
-from vhdprep.vhd.blocks import FlatReader, extents
+from vhdprep.vhd.blocks import FlatReader, extents, merge
 from vhdprep.vhd.container import describe
 from vhdprep.vhd.opening import open_reader
 
@@ -154,6 +154,17 @@ def test_what_a_reader_calls_holes_is_zero(tmp_path_factory, seed, kind):
         assert not any(content)
     finally:
         shutil.rmtree(folder)
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), max_size=8).map(lambda found: list(merge((a, a + n) for a, n in found)))
+
+
+@given(spans=SPANS, others=SPANS)
+def test_spans_without_others_are_every_byte_that_only_they_have(spans, others):
+    def numbers(found):
+        return [each for begin, end in found for each in range(begin, end)]
+
+    assert numbers(convert._without(spans, others)) == [each for each in numbers(spans) if each not in numbers(others)]
 
 
 def test_the_copy_is_sparse_on_the_host(tmp_path):

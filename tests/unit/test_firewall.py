@@ -72,6 +72,7 @@ def test_ports_are_numbers_ranges_and_words_in_any_number_of_fields():
         "v2.31|Action=Allow|Active=TRUE|Protocol=6|LPort=3389|",
         "v2.31|Action=Permit|Active=TRUE|Dir=In|",
         "v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=TCP|",
+        "v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=" + "6" * 5000 + "|",
         "v2.31|Action=Allow|Active=TRUE|Dir=In|LPort|",
         "v2|Action=Allow|Active=TRUE|Dir=In|",
         "v2.31|Action=Allow|Active=TRUE|Dir=In|Desc=" + "x" * firewallrule.MAX_LENGTH,
@@ -113,8 +114,13 @@ def test_addresses_are_single_ones_networks_and_ranges(written, address, holds):
         (OPEN + "Profile=Private|", "closed"),
         (OPEN + "Profile=Private|Profile=Public|", "admitted"),
         (OPEN + "RA4=LocalSubnet|", "restricted"),
+        (OPEN + "RA6=fe80::/64|", "closed"),
+        (OPEN + "RA42=LocalSubnet|RA6=LocalSubnet|", "restricted"),
         (OPEN + "RPort=50000|", "restricted"),
         (OPEN + "RMauth=O:LSD:(A;;CC;;;S-1-5-84)|", "restricted"),
+        (OPEN + "Security=Authenticate|", "closed"),
+        (OPEN + "Security2_9=An-NoEncap|", "closed"),
+        (OPEN + "RA4=0.0.0.0/0.0.0.0|", "admitted"),
         (OPEN + "SomethingNew=1|", "restricted"),
         (OPEN + "IFType=Lan|", "admitted"),
         (OPEN + "IFType=Wireless|", "closed"),
@@ -133,6 +139,7 @@ def test_a_rule_that_blocks_wins_whatever_its_place():
     assert verdict(OPEN, block) == verdict(block, OPEN) == "blocked"
     assert verdict(OPEN, block + "Profile=Domain|") == "admitted"
     assert verdict(OPEN, block + "RA4=10.0.0.0/255.0.0.0|") == "restricted"
+    assert verdict(OPEN, block + "RA4=0.0.0.0-255.255.255.255|") == verdict(OPEN, block + "RA4=10.0.0.1|RA4=0.0.0.0/0|") == "blocked"
     assert verdict(OPEN, block + "LUOwn=S-1-5-18|PFN=Some.App|") == "admitted"
     assert verdict(OPEN, block + r"App=c:\other.exe|") == "admitted"
     assert verdict(block) == "blocked"

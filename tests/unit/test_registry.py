@@ -26,7 +26,9 @@ def registry(system=None, software=None, **others):
 
 
 def test_the_current_control_set_is_the_one_that_select_names():
-    found = registry({"Select": {"Current": 3}, r"ControlSet001\Services\BFE": {"Start": 4}, r"ControlSet003\Services\BFE": {"Start": 2}})
+    found = registry(
+        {"Select": {"Current": 3, "Default": 3}, r"ControlSet001\Services\BFE": {"Start": 4}, r"ControlSet003\Services\BFE": {"Start": 2}}
+    )
     assert found.value(rf"{SERVICES}\BFE", "Start") == 2
     assert found.value(r"hklm\system\currentcontrolset\SERVICES\bfe", "START") == 2
     assert found.value(r"HKLM\SYSTEM\ControlSet001\Services\BFE", "Start") == 4
@@ -38,6 +40,7 @@ def test_the_current_control_set_is_the_one_that_select_names():
         ({"Select": {}}, r"Select\\Current is missing"),
         ({"Select": {"Current": "1"}}, r"Select\\Current is missing"),
         ({"Select": {"Current": 2}, "ControlSet001": {}}, r"ControlSet002 is missing, which HKLM\\SYSTEM\\Select\\Current names"),
+        ({"Select": {"Current": 1, "Default": 2}, "ControlSet001": {}, "ControlSet002": {}}, "with control set 1, and is to start with another"),
         ({"Microsoft": {}}, "is a hive of another kind: it has no key Select"),
         (None, "the hive is not there"),
     ],

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from vhdprep.accepted import Baseline, Waiver
 from vhdprep.model import (
     ABSENT,
     Container,
@@ -82,7 +83,7 @@ def report_saying(text: str, verdict: Verdict | None = Verdict.NOT_READY, path: 
             finding("a-c", Severity.WARNING, Outcome.FAIL, remedy=Manual(("Do it",))),
             finding("a-d", Severity.NOTE, Outcome.FAIL),
             finding("a-e", Severity.ERROR, Outcome.UNKNOWN, reason=text),
-            finding("a-f", Severity.ERROR, Outcome.WAIVED, reason=text),
+            finding("a-f", Severity.ERROR, Outcome.WAIVED, waivers=(Waiver("a-f", text, text, "2027-01-31", place=text),)),
             finding("a-g", Severity.ERROR, Outcome.NOT_APPLICABLE, reason=text),
             finding("a-h", Severity.ERROR, Outcome.PASS),
         ),
@@ -93,6 +94,8 @@ def report_saying(text: str, verdict: Verdict | None = Verdict.NOT_READY, path: 
         seconds=0.25,
         backend="native",
         tool_version="1.2.3",
+        notices=(text,),
+        baseline=Baseline(path, path, "ready"),
     )
 
 
@@ -232,7 +235,7 @@ def test_sarif_says_open_for_undecided_and_suppressed_for_waived():
         "a-c": ("fail", "warning", []),
         "a-d": ("fail", "note", []),
         "a-e": ("open", "none", []),
-        "a-f": ("fail", "error", ["x"]),
+        "a-f": ("fail", "error", ["until 2027-01-31 by x: x (x)"]),
         "a-g": ("notApplicable", "none", []),
         "a-h": ("pass", "none", []),
     }
@@ -243,7 +246,7 @@ def test_sarif_says_open_for_undecided_and_suppressed_for_waived():
         "2026-11-29T12:00:00.000Z",
         "2026-11-29T12:00:00.250Z",
     )
-    assert [each["message"]["text"] for each in invocation["toolExecutionNotifications"]] == ["not read: x"]
+    assert [each["message"]["text"] for each in invocation["toolExecutionNotifications"]] == ["not read: x", "x"]
 
 
 def test_a_path_with_blanks_percent_signs_and_letters_is_a_uri():
@@ -316,3 +319,26 @@ def test_every_text_stands_out_from_its_ground(scheme, text, ground):
 )
 def test_a_step_is_what_to_do_and_the_command(step, parts):
     assert words.step(step) == parts
+
+
+def test_against_a_baseline_people_see_what_is_new_and_programs_see_all():
+    report = report_saying("x")
+    known, new, *others = report.findings
+    report = report._replace(findings=(known._replace(is_new=False), new._replace(is_new=True), *others))
+    for name in ("text", "markdown", "github", "html"):
+        brief, whole = render(name, report), render(name, report, verbose=True)
+        assert (f"{known.rule_id}: {known.title}" in brief, known.message in brief) == (False, True)
+        assert "1 new, 1 as before (a-b)" in brief.replace("\\(", "(").replace("\\)", ")").replace("\n", " ")
+        assert "1 error must be fixed" in whole or name == "github"
+        assert whole.count(known.rule_id) > brief.count(known.rule_id)
+    (run,) = json.loads(render("sarif", report))["runs"]
+    assert [each.get("baselineState") for each in run["results"]] == ["unchanged", "new", None, None, None]
+    assert ET.fromstring(render("junit", report)).find(".//testcase[@name='a-b']/failure") is not None
+
+
+def test_where_warnings_decide_they_are_red_everywhere():
+    report = report_saying("x")
+    report = report._replace(findings=(report.findings[1], report.findings[6]), gaps=(), fail_on=Severity.WARNING)
+    assert ET.fromstring(render("junit", report)).find(".//testcase[@name='a-c']/failure") is not None
+    assert "::error title=a-c%3A The title::" in render("github", report)
+    assert "1 warning must be fixed before the upload" in render("markdown", report)

@@ -8,13 +8,14 @@ import pytest
 
 from tests.unit.memory import image
 from vhdprep.errors import RuleError, Unreadable
-from vhdprep.model import ABSENT, Finding, Observation, Outcome, Severity, Target, Verdict, judge
+from vhdprep.model import ABSENT, Finding, Observation, Outcome, Severity, Target, Verdict
 from vhdprep.probes.registry import Probe
 from vhdprep.remedy import Manual
 from vhdprep.ruleset.evaluate import judge_rule, mask, show
 from vhdprep.ruleset.load import load_rules, select
 from vhdprep.ruleset.matchers import MATCHERS, quantity, version
 from vhdprep.ruleset.rule import AllOf, AnyOf, AppliesTo, Leaf, Not, Rule
+from vhdprep.verdict import judge
 
 
 def leaf(value, place="/x"):
@@ -164,12 +165,23 @@ def finding_of(severity, outcome):
         (["pass", "unknown"], (), Verdict.INCONCLUSIVE),
         (["pass"], ("p2: encrypted",), Verdict.INCONCLUSIVE),
         ([], (), Verdict.INCONCLUSIVE),
+        (["not-applicable"], (), Verdict.INCONCLUSIVE),
+        (["waived"], (), Verdict.READY),
+        (["waived"], ("p2: encrypted",), Verdict.INCONCLUSIVE),
     ],
 )
 def test_the_verdict_fails_closed(outcomes, gaps, verdict):
     errors = tuple(finding_of(Severity.ERROR, Outcome(each)) for each in outcomes)
     warning = finding_of(Severity.WARNING, Outcome.FAIL)
     assert judge((*errors, warning), gaps) is verdict
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdict"), [("pass", Verdict.READY), ("waived", Verdict.READY), ("fail", Verdict.NOT_READY), ("unknown", Verdict.INCONCLUSIVE)]
+)
+def test_a_warning_counts_like_an_error_where_that_is_asked_for(outcome, verdict):
+    findings = (finding_of(Severity.ERROR, Outcome.PASS), finding_of(Severity.WARNING, Outcome(outcome)), finding_of(Severity.NOTE, Outcome.FAIL))
+    assert (judge(findings, ()), judge(findings, (), Severity.WARNING)) == (Verdict.READY, verdict)
 
 
 @pytest.mark.parametrize(

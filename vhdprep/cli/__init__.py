@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vhdprep.cli import check, doctor, files, inspect, prepare, rules
+from vhdprep.cli import check, completion, diff, doctor, files, inspect, prepare, rules
 from vhdprep.cli.common import EXIT_USAGE
 from vhdprep.errors import VhdprepError
 from vhdprep.report.words import safe
@@ -32,8 +32,10 @@ app.command("inspect")(inspect.inspect)
 app.command("ls")(files.ls)
 app.command("cat")(files.cat)
 app.command("prepare")(prepare.prepare)
+app.command("diff")(diff.diff)
 app.add_typer(rules.app, name="rules")
 app.command("doctor")(doctor.doctor)
+app.command("completion")(completion.completion)
 
 
 @app.callback(invoke_without_command=True)
@@ -54,6 +56,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    if completion.VARIABLE in os.environ:
+        completion.answer()
     try:
         typer.main.get_command(app)()  # app() itself would put typer's exception hook in the place of ours
     except VhdprepError as error:

@@ -8,16 +8,23 @@ from typing import Annotated
 import typer
 
 from vhdprep.cli import common
+from vhdprep.cli import gate as gates
 from vhdprep.errors import UsageError
 from vhdprep.isolate import finished, shield
 from vhdprep.model import Target
 
 AsOption = Annotated[Target, typer.Option("--as", help="What the image is to become.")]
 SelectOption = Annotated[
-    list[str] | None, typer.Option("--select", metavar="RULES", help="Only these rules: id, glob or tag:NAME.", show_default=False)
+    list[str] | None,
+    typer.Option(
+        "--select", metavar="RULES", help="Only these rules: id, glob or tag:NAME.", show_default=False, autocompletion=common.complete_rules
+    ),
 ]
 IgnoreOption = Annotated[
-    list[str] | None, typer.Option("--ignore", metavar="RULES", help="Not these rules: id, glob or tag:NAME.", show_default=False)
+    list[str] | None,
+    typer.Option(
+        "--ignore", metavar="RULES", help="Not these rules: id, glob or tag:NAME.", show_default=False, autocompletion=common.complete_rules
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print the verdict line only.")]
 
@@ -33,7 +40,11 @@ def check(
     rules: common.RulesOption = None,
     selected: SelectOption = None,
     ignored: IgnoreOption = None,
+    waivers: gates.WaiversOption = None,
+    baseline: gates.BaselineOption = None,
+    fail_on: gates.FailOnOption = "error",
     backend: common.BackendOption = "auto",
+    key_file: common.KeyOption = None,
     verbose: common.VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -42,20 +53,22 @@ def check(
     Exit code: 0 ready, 1 not ready, 2 nothing was judged, 3 inconclusive.
     """
     gc.disable()  # one short run: collecting costs more than it frees
+    subject = common.subject(image, root, data)
+    gate = gates.read(subject, waivers, baseline, fail_on, rules or ())
     avoid = shield()  # before anything large is in memory
     from vhdprep.check import check as run_check
     from vhdprep.report.text import verdict_line
     from vhdprep.ruleset.load import load_rules, select
 
-    subject = common.subject(image, root, data)
     pairs = common.parse_reports([subject, *(data or [])], reports, (report_format, output))
     if quiet and not output:
         pairs = pairs[1:]
     known = load_rules(tuple(rules or ()))
     chosen = select(known, tuple(selected or ()), tuple(ignored or ()))
     left_out = len(known) - len(chosen)
-    report = run_check(subject, chosen, data=data or (), target=target, backend=common.backend_name(backend), tree=root is not None, avoid=avoid)
-    report = report._replace(left_out=left_out)
+    key = common.read_key(key_file)
+    report = run_check(subject, chosen, data=data or (), target=target, backend=backend, tree=root is not None, key=key, avoid=avoid)
+    report = gate.apply(report._replace(left_out=left_out), chosen)
     common.write_reports(report, pairs, verbose=verbose)
     if quiet or output:
         common.say(verdict_line(report, colour=common.use_colour()))

@@ -19,6 +19,23 @@ if TYPE_CHECKING:
     from vhdprep.model import Report
 
 EXIT_USAGE = 2
+MAX_KEY = 8 * 1024
+"""Bytes of a passphrase that are read; cryptsetup takes 8 MiB of key files, and 512 characters from people."""
+
+
+def complete_rules(incomplete: str) -> list[str]:
+    """Ids of built-in rules, for a shell that completes them."""
+    from vhdprep.ruleset.load import rule_files
+
+    return sorted(each for each in rule_files() if each.startswith(incomplete))
+
+
+def complete_formats(incomplete: str) -> list[str]:
+    """Formats of reports, for a shell that completes them."""
+    from vhdprep.report import REPORTERS
+
+    return [each for each in REPORTERS if each.startswith(incomplete)]
+
 
 ImageArgument = Annotated[Path, typer.Argument(metavar="IMAGE", help="The image file; it is only read.", show_default=False)]
 MaybeImageArgument = Annotated[Path | None, typer.Argument(metavar="[IMAGE]", help="The image file; it is only read.", show_default=False)]
@@ -27,8 +44,16 @@ DataOption = Annotated[
     list[Path] | None,
     typer.Option("--data", metavar="DISK", help="A data disk of the same machine, by LUN; may be repeated.", show_default=False),
 ]
-BackendOption = Annotated[str, typer.Option("--backend", help="Reader of the disk: auto or native.")]
-FormatOption = Annotated[str, typer.Option("--format", help="text, json, markdown, sarif, junit, github or html.")]
+BackendOption = Annotated[
+    str,
+    typer.Option("--backend", envvar="VHDPREP_BACKEND", help="Reader of the disk: auto, native, guestfs, or both, which compares the two."),
+]
+OneBackendOption = Annotated[str, typer.Option("--backend", envvar="VHDPREP_BACKEND", help="Reader of the disk: auto, native or guestfs.")]
+KeyOption = Annotated[
+    Path | None,
+    typer.Option("--key-file", metavar="FILE", help="The passphrase of LUKS volumes, which libguestfs opens.", show_default=False),
+]
+FormatOption = Annotated[str, typer.Option("--format", help="text, json, markdown, sarif, junit, github or html.", autocompletion=complete_formats)]
 OutputOption = Annotated[Path | None, typer.Option("--output", help="Write the report to this file instead of standard output.", show_default=False)]
 ReportOption = Annotated[
     list[str] | None, typer.Option("--report", metavar="FORMAT=FILE", help="Also write a report; may be repeated.", show_default=False)
@@ -52,9 +77,22 @@ def subject(image: Path | None, root: Path | None, data: list[Path] | None) -> P
     return image or root or Path()
 
 
-def backend_name(asked: str) -> str:
-    """``auto`` is native: the only backend so far."""
-    return "native" if asked == "auto" else asked
+def read_key(path: Path | None) -> str | None:
+    """The passphrase in ``path``, without the line's end; None = none was named.
+
+    Raises:
+        UsageError: there is none, or it cannot be read.
+    """
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            key = file.read(MAX_KEY).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: the key cannot be read ({getattr(error, 'strerror', None) or 'it is no text'})") from error
+    if not key.rstrip("\r\n"):
+        raise UsageError(f"{path}: is empty; it should hold the passphrase")
+    return key.rstrip("\r\n")
 
 
 def write_reports(report: Report, formats: list[tuple[str, Path | None]], *, verbose: bool) -> None:
@@ -142,7 +180,7 @@ class Progress:
             sys.stderr.flush()
 
     def __call__(self, done: int, total: int, step: str) -> None:
-        """``done`` of ``total`` (bytes, where a disk is copied or compared) of this step."""
+        """``done`` of ``total`` (bytes, where a file is read or written whole) of this step."""
         if not self._shown:
             return
         now = time.monotonic()
@@ -156,7 +194,7 @@ class Progress:
 
     def _line(self, done: int, total: int, seconds: float) -> str:
         share = f"{self._step} {100 * done // total if total else 100} %"
-        if self._step not in ("copy", "compare") or not done or seconds < 0.5:
+        if self._step not in ("copy", "compare", "digest") or not done or seconds < 0.5:
             return share
         speed = done / seconds
         return f"{share}, {speed / 2**20:.0f} MiB/s, {(total - done) / speed:.0f} s left"

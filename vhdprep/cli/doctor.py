@@ -28,8 +28,36 @@ def _version(package: str | None) -> str:
         return "version unknown"
 
 
-def doctor() -> None:
-    """Show what this host can read; exit 2 when a reader is missing."""
+def _cure(package: str | None) -> str:
+    """The command that installs a part: of this Python's packages, or a Python that was built with all of its own."""
+    import sys
+
+    return f"{sys.executable} -m pip install {package}" if package else "sudo apt-get install python3-full, and use that Python"
+
+
+_APPLIANCE = "LUKS with a key, software RAID, thin LVM2, journals that wait to be replayed, and the comparison with `--backend both`"
+
+
+def _say_appliance(*, start: bool) -> None:
+    """Whether libguestfs can be used, and with which acceleration if it was started."""
+    from vhdprep.disk.guestfs.appliance import Appliance, obstacle
+    from vhdprep.errors import BackendUnavailable
+
+    typer.echo("backends: native (in process, no root needed), and where the host has it:")
+    why = obstacle()
+    try:
+        said = Appliance.try_out(lambda text: typer.echo(text, err=True)) if start and why is None else "not started; `doctor --appliance` does it"
+    except BackendUnavailable as error:
+        why = str(error)
+    typer.echo(
+        f"  works    guestfs       {said:<14} {_APPLIANCE}" if why is None else f"  missing  guestfs       not done without it: {_APPLIANCE}: {why}"
+    )
+
+
+def doctor(
+    appliance: bool = typer.Option(False, "--appliance", help="Start libguestfs's appliance as well; without KVM that takes half a minute."),
+) -> None:
+    """Show what this host can read, and the command that gets what is missing; exit 2 when a reader is missing."""
     import importlib
     import platform
     import warnings
@@ -48,11 +76,15 @@ def doctor() -> None:
                 found = importlib.import_module(module)
         except ImportError as error:
             missing += 1
-            typer.echo(f"  missing  {module:<13} not read without it: {what} ({error})")
+            typer.echo(f"  missing  {module:<13} not read without it: {what} ({error}); run: {_cure(package)}")
         else:
             version = _version(package)
-            slow = ", but slowly: its C part is missing" if getattr(found, "implementation", "c") == "python" else ""
+            slow = (
+                f", but slowly: its C part is missing; run: {_cure(package)} --force-reinstall"
+                if getattr(found, "implementation", "c") == "python"
+                else ""
+            )
             typer.echo(f"  works    {module:<13} {version:<14} {what}{slow}")
-    typer.echo("backends: native (in process, no root needed)")
+    _say_appliance(start=appliance)
     if missing:
         raise typer.Exit(2)

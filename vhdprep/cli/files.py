@@ -20,7 +20,7 @@ PathArgument = Annotated[str, typer.Argument(metavar="PATH", help="A path inside
 _CHUNK = 1024 * 1024
 
 
-def ls(image: common.ImageArgument, path: PathArgument, backend: common.BackendOption = "auto") -> None:
+def ls(image: common.ImageArgument, path: PathArgument, backend: common.OneBackendOption = "auto") -> None:
     """List a directory of the guest: mode, owner, size, name."""
     from vhdprep.report.words import safe
 
@@ -37,7 +37,7 @@ def ls(image: common.ImageArgument, path: PathArgument, backend: common.BackendO
                 typer.echo(f"{entry.kind[0]} {entry.mode:04o} {entry.uid:>5} {entry.gid:>5} {entry.size:>12} {safe(name or path)}{link}")
 
 
-def cat(image: common.ImageArgument, path: PathArgument, backend: common.BackendOption = "auto") -> None:
+def cat(image: common.ImageArgument, path: PathArgument, backend: common.OneBackendOption = "auto") -> None:
     """Print a file of the guest.
 
     On a terminal control characters are escaped; in a pipe the bytes are as they stand.
@@ -64,7 +64,7 @@ def _guest_files(image: common.ImageArgument, backend: str) -> Iterator[GuestFil
     from vhdprep.check import open_image
     from vhdprep.model import Target
 
-    with open_image(image, target=Target.GENERALIZED, backend=common.backend_name(backend)) as opened:
+    with open_image(image, target=Target.GENERALIZED, backend=backend) as opened:
         try:
             yield opened.need_guest().files
         except Unreadable as error:

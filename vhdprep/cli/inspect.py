@@ -19,6 +19,7 @@ def inspect(
     output: common.OutputOption = None,
     reports: common.ReportOption = None,
     backend: common.BackendOption = "auto",
+    key_file: common.KeyOption = None,
     container_only: ContainerOption = False,
     verbose: common.VerboseOption = False,
 ) -> None:
@@ -28,7 +29,7 @@ def inspect(
 
     subject = common.subject(image, root, data)
     pairs = common.parse_reports([subject, *(data or [])], reports, (report_format, output))
-    name = common.backend_name(backend)
-    report = run_inspect(subject, data=data or (), backend=name, container_only=container_only, tree=root is not None, avoid=shield())
+    key, tree = common.read_key(key_file), root is not None
+    report = run_inspect(subject, data=data or (), backend=backend, container_only=container_only, tree=tree, key=key, avoid=shield())
     common.write_reports(report, pairs, verbose=verbose)
     finished()

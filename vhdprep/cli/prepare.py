@@ -44,7 +44,7 @@ def prepare(
     rules: common.RulesOption = None,
     selected: SelectOption = None,
     ignored: IgnoreOption = None,
-    backend: common.BackendOption = "auto",
+    backend: common.OneBackendOption = "auto",
     verbose: common.VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -62,7 +62,7 @@ def prepare(
     if any(each != "unsafe" for each in allow or ()) or report_format not in ("text", "json"):
         raise UsageError("--allow takes only: unsafe; --format takes text or json")
     reviewed = planfile.read(plan) if plan is not None else None
-    wish = Wish((), target, common.backend_name(backend), bool(allow), tuple(users or ()), tuple(selected or ()), tuple(ignored or ()))
+    wish = Wish((), target, backend, bool(allow), tuple(users or ()), tuple(selected or ()), tuple(ignored or ()))
     if reviewed is not None:
         terms = reviewed[1]
         wish = wish._replace(target=Target(terms.target), unsafe=terms.unsafe, users=terms.users, selected=terms.selected, ignored=terms.ignored)

@@ -10,7 +10,7 @@ from vhdprep.cli import common
 from vhdprep.errors import UsageError
 
 app = typer.Typer(help="The rules: list them, explain one, run their examples.", no_args_is_help=True, rich_markup_mode=None)
-IdArgument = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
+IdArgument = Annotated[str, typer.Argument(metavar="ID", show_default=False, autocompletion=common.complete_rules)]
 
 
 @app.command("list")

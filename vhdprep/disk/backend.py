@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from vhdprep.model import Container, Defect, Volume
 
-BACKENDS = {"native": "vhdprep.disk.native"}
+BACKENDS = {"native": "vhdprep.disk.native", "guestfs": "vhdprep.disk.guestfs", "auto": "vhdprep.disk.auto"}
 """Name → module with ``open_disks``; named as text so that no backend is imported before it is asked for."""
 
 
@@ -89,6 +89,8 @@ class Disk(Protocol):
     """Partitions and logical volumes, flat, with stable ids."""
     defects: Sequence[Defect]
     """What is wrong with the partition table."""
+    backends: Sequence[str]
+    """Names of those that read it: ``native``, ``guestfs``, or both where one could not do it alone."""
     fields: dict[str, str | int]
     """Facts of the table that rules ask for: ``mbr:signature``, ``gpt:disk_guid``, ``mbr:boot_code`` …"""
 
@@ -104,6 +106,8 @@ class Source(NamedTuple):
     container: Container
     prefix: str = ""
     """Stands before the ids of its partitions: ``data0:``."""
+    key: str | None = None
+    """Passphrase of encrypted volumes; only ``guestfs`` can use it."""
 
 
 class Backend(Protocol):
@@ -124,6 +128,7 @@ class DiskSet:
         """``disks`` begins with the operating system's."""
         first, *_ = disks
         self.size, self.table, self.fields, self.defects = first.size, first.table, first.fields, first.defects
+        self.backends: Sequence[str] = tuple(dict.fromkeys(name for disk in disks for name in disk.backends))
         self.volumes: Sequence[Volume] = tuple(volume for disk in disks for volume in disk.volumes)
         self._homes = {volume.id: disk for disk in disks for volume in disk.volumes}
 
@@ -142,7 +147,7 @@ def load_backend(name: str) -> Backend:
         BackendUnavailable: a library it needs is not installed.
     """
     if name not in BACKENDS:
-        raise UsageError(f"there is no backend {name!r}; choose one of: {', '.join(sorted(BACKENDS))}")
+        raise UsageError(f"there is no backend {name!r}; choose one of: {', '.join(sorted(BACKENDS))} (or both, to compare)")
     try:
         return cast("Backend", importlib.import_module(BACKENDS[name]))
     except ImportError as error:

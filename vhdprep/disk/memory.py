@@ -93,6 +93,7 @@ class MemoryDisk:
     ) -> None:
         """``files`` maps volume ids to file systems."""
         self.size, self.table = size, table
+        self.backends: Sequence[str] = ("memory",)
         self.volumes: Sequence[Volume] = tuple(volumes)
         self.fields = fields or {}
         self.defects: Sequence[Defect] = tuple(defects)

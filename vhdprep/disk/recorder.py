@@ -7,11 +7,12 @@ say over what; see ``vhdprep.isolate``.
 from __future__ import annotations
 
 import mmap
+from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 CONTAINER = "container"
 """What is noted while a container is opened, before there are volumes."""
@@ -21,6 +22,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 _SIZE = 512
 _note: mmap.mmap | bytearray = bytearray(_SIZE)
+_unbounded: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 def share() -> None:
@@ -37,3 +39,14 @@ def note(volume: str) -> None:
 def last() -> str:
     """The volume that was noted last."""
     return bytes(_note).rstrip(b"\0").decode("utf-8", "replace")
+
+
+def unbounded() -> AbstractContextManager[None]:
+    """Programs that are started in this block get bounds of their own, not those of this process."""
+    return _unbounded()
+
+
+def when_unbounded(enter: Callable[[], AbstractContextManager[None]]) -> None:
+    """What ``unbounded`` does from here on; the process that set the bounds knows."""
+    global _unbounded
+    _unbounded = enter

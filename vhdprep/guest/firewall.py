@@ -89,7 +89,9 @@ def decide(guest: Guest, traffic: Traffic, profile: str) -> Observation:
     about = [each for store in stores for each in _rules(guest)[store] if _is_about(each.rule, traffic)]
     live = [each for each in about if each.rule.active and profile in each.rule.profiles]
     blocks = sorted((each for each in live if each.rule.action == "block"), key=lambda each: _is_limited(each.rule, traffic))
-    allows = sorted((each for each in live if each.rule.action == "allow"), key=lambda each: _is_limited(each.rule, traffic))
+    allows = sorted(
+        (each for each in live if each.rule.action == "allow" and not each.rule.needs_ipsec), key=lambda each: _is_limited(each.rule, traffic)
+    )
     if blocks and not _is_limited(blocks[0].rule, traffic):
         return Observation("blocked", blocks[0].where, (blocks[0].seen,))
     if allows:

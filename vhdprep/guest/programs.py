@@ -78,20 +78,30 @@ def driver_stands(guest: Guest, name: str) -> bool:
 
 
 def started(command: str) -> str:
-    r"""The file that a service's ``ImagePath`` names: ``"C:\a b\c.exe" -k x`` → ``/a b/c.exe``; what has no place begins in Windows' directory.
+    r"""The file that a service's ``ImagePath`` names: ``"C:\a b\c.exe" -k x`` → ``/a b/c.exe``.
+
+    Raises:
+        Unreadable: as ``located``.
+    """
+    text = command.strip()
+    match = _PROGRAM.match(text)
+    return located(text[1:].partition('"')[0] if text.startswith('"') else match[0] if match else text.partition(" ")[0])
+
+
+def located(path: str) -> str:
+    r"""Where a path of Windows lies in the guest: ``%ProgramFiles%\a.exe`` → ``/Program Files/a.exe``.
+
+    What has no place begins in Windows' directory.
 
     Raises:
         Unreadable: it lies on a drive, or behind a variable, that is not known.
     """
-    text = command.strip()
-    match = _PROGRAM.match(text)
-    path = text[1:].partition('"')[0] if text.startswith('"') else match[0] if match else text.partition(" ")[0]
     first, _, rest = path.removeprefix("\\??\\").lstrip("\\").replace("\\", "/").partition("/")
     place = _PLACES.get(first.lower())
     if place is not None:
         return f"{place}/{rest}"
     if ":" in first or "%" in first:
-        raise Unreadable(f"{command[:100]}: where {first[:40]} is cannot be told")
+        raise Unreadable(f"{path[:100]}: where {first[:40]} is cannot be told")
     return f"/Windows/{first}/{rest}" if rest else f"{SYSTEM}/{first}"
 
 

@@ -102,9 +102,11 @@ class Registry:
 
     def _control_set(self) -> str:
         """The control set that Windows starts with: ``CurrentControlSet`` exists only while it runs."""
-        number = self.value(r"HKLM\SYSTEM\Select", "Current")
+        number, following = (self.value(r"HKLM\SYSTEM\Select", name) for name in ("Current", "Default"))
         if type(number) is not int:
             raise Unreadable(r"HKLM\SYSTEM\Select\Current is missing, so the current control set is not known")
+        if following not in (number, ABSENT):
+            raise Unreadable(rf"HKLM\SYSTEM\Select: Windows last started with control set {number}, and is to start with another (Default)")
         name = f"ControlSet{number:03}"
         if self.key(rf"HKLM\SYSTEM\{name}") is None:
             raise Unreadable(rf"HKLM\SYSTEM\{name} is missing, which HKLM\SYSTEM\Select\Current names")

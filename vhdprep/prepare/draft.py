@@ -13,7 +13,7 @@ from vhdprep.errors import Unreadable
 from vhdprep.guest.subvolumes import Subtree
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from vhdprep.disk.backend import Disk, Files
     from vhdprep.guest.files import GuestFiles
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MAX_WRITTEN = 64 * 1024 * 1024
 """Bytes that one plan writes altogether."""
+
+WRITABLE = ("ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "ntfs")
+"""File systems that the appliance writes to."""
 
 
 class Spot(NamedTuple):
@@ -46,9 +49,10 @@ class Content(NamedTuple):
 class DraftFiles:
     """One file system with changes over it."""
 
-    def __init__(self, base: Files, volume: str) -> None:
-        """Nothing is changed yet."""
+    def __init__(self, base: Files, volume: str, frozen: str | None = None) -> None:
+        """Nothing is changed yet; ``frozen`` says why nothing may be."""
         self.case_sensitive = base.case_sensitive
+        self.frozen = frozen
         self.base, self.volume = base, volume
         self._gone: set[str] = set()
         self._new: dict[str, tuple[FileStat, bytes | str]] = {}
@@ -86,6 +90,16 @@ class DraftFiles:
             target = self._new[key][1]
             return target if isinstance(target, str) else ""
         return "" if self._is_gone(key) else self.base.readlink(path)
+
+    def spelled(self, path: str) -> str:
+        """``path`` with the names as they are stored, where case does not count: whoever changes the disk may mind it."""
+        if self.case_sensitive:
+            return path
+        real = ""
+        for name in path.strip("/").split("/"):
+            stored = next((each for each in self.list(real or "/") if fold_case(each) == fold_case(name)), name)
+            real = f"{real}/{stored}"
+        return real
 
     def remove(self, path: str) -> None:
         """Take away what stands at ``path``, with everything below it."""
@@ -155,8 +169,9 @@ class DraftFiles:
 class DraftDisk:
     """A disk whose file systems may be changed in the draft."""
 
-    def __init__(self, disk: Disk) -> None:
-        """The table and the volumes are those of ``disk``."""
+    def __init__(self, disk: Disk, *, writable: Collection[str] = WRITABLE) -> None:
+        """The table and the volumes are those of ``disk``; only file systems that are ``writable`` may be changed."""
+        self._writable = writable
         self.size, self.table, self.fields, self.defects = disk.size, disk.table, disk.fields, disk.defects
         self.backends: Sequence[str] = getattr(disk, "backends", ())
         self.volumes: Sequence[Volume] = disk.volumes
@@ -166,7 +181,10 @@ class DraftDisk:
     def files(self, volume: Volume) -> DraftFiles:
         """The file system of ``volume``, always the same draft."""
         if volume.id not in self._drafts:
-            self._drafts[volume.id] = DraftFiles(self._disk.files(volume), volume.id)
+            frozen = (
+                None if volume.filesystem in self._writable else f"{volume.id}: Linux, which changes the copy, does not write {volume.filesystem}"
+            )
+            self._drafts[volume.id] = DraftFiles(self._disk.files(volume), volume.id, frozen)
         return self._drafts[volume.id]
 
 
@@ -259,7 +277,9 @@ class Draft:
             found, inner = found.outermost(inner)
         if not isinstance(found, DraftFiles):
             raise Unreadable(f"{real}: lies on what is not changed here")
-        spot = Spot(found.volume, inner)
+        if found.frozen:
+            raise Unreadable(found.frozen)
+        spot = Spot(found.volume, found.spelled(inner))
         self.drafts[found.volume] = found
         self.touched.setdefault(spot, {})[self.rule] = None
         self.shown.setdefault(spot, real)

@@ -53,12 +53,8 @@ def open_editor(disk: Path, volumes: Sequence[Volume], needed: set[str]) -> Iter
         BackendUnavailable: the appliance cannot run here.
         CopyFailed: a volume cannot be mounted for writing, or a change could not be carried out.
     """
-    handle = bindings()(python_return_dict=True)
-    if "LIBGUESTFS_BACKEND" not in os.environ:
-        handle.set_backend("direct")  # no service of the host is needed
+    handle = _launched(disk)
     try:
-        handle.add_drive_opts(str(disk.resolve()), format="raw", discard="besteffort")
-        _launch(handle)
         editor = _GuestfsEditor(handle, [each for each in volumes if each.id in needed])
         yield editor
         _asked("the changes cannot be brought to the disk", handle.umount_all)
@@ -88,6 +84,8 @@ class _GuestfsEditor:
         path = self._places[change.spot.volume] + change.spot.path
         self._refuse_links(change, path)
         why = f"{change.shown}: {change.what} failed"
+        if change.before is not None and change.what != "link":
+            _asked(f"{change.shown}: is not in the copy, though it was read there", self._handle.lstatns, path)
         if change.what == "remove":
             _asked(why, self._handle.rm_rf, path)
         elif change.what == "link":
@@ -157,13 +155,25 @@ class _GuestfsEditor:
         raise CopyFailed(f"{volume.id}: libguestfs's appliance does not see this volume, so nothing can be changed on it")
 
 
-def _launch(handle: Any) -> None:
-    try:
-        handle.launch()
-    except RuntimeError as error:
-        raise BackendUnavailable(
-            f"libguestfs's appliance, in which the copy is edited, does not start ({first_line(error)}); run: libguestfs-test-tool"
-        ) from error
+def _launched(disk: Path) -> Any:
+    """A running appliance; where it does not start, once more without KVM, which may be there and not work."""
+    first: RuntimeError | None = None
+    for settings in ({}, {"force_tcg": "1"}):
+        handle = bindings()(python_return_dict=True)
+        if "LIBGUESTFS_BACKEND" not in os.environ:
+            handle.set_backend("direct")  # no service of the host is needed
+        for name, value in settings.items():
+            handle.set_backend_setting(name, value)
+        handle.add_drive_opts(str(disk.resolve()), format="raw", discard="besteffort")
+        try:
+            handle.launch()
+        except RuntimeError as error:
+            handle.close()
+            first = first or error
+        else:
+            return handle
+    why = first_line(first) if first else ""
+    raise BackendUnavailable(f"libguestfs's appliance, in which the copy is edited, does not start ({why}); run: libguestfs-test-tool") from first
 
 
 def _asked(why: str, action: Any, *arguments: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 import uuid
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from vhdprep import isolate
 from vhdprep.check import Clock, judge_image, look_again, open_image
 from vhdprep.errors import CopyFailed, UsageError
-from vhdprep.model import Finding, Outcome, Report, Target, judge
+from vhdprep.model import Finding, Outcome, Report, Severity, Target
 from vhdprep.prepare import plan as plans
 from vhdprep.prepare import planfile, secondopinion
 from vhdprep.prepare.draft import DraftDisk
 from vhdprep.prepare.partial import partial
 from vhdprep.prepare.source import open_source
+from vhdprep.remedy import Manual
+from vhdprep.verdict import judge
 from vhdprep.vhd import convert
 
 if TYPE_CHECKING:
@@ -31,6 +34,13 @@ if TYPE_CHECKING:
 
 LEDGER = "{name}.changes.json"
 """What the list of changes beside a copy is called."""
+
+
+ROOM = 64 * 1024 * 1024
+"""Bytes that must be free on the host to change the copy: journals, and blocks that were holes."""
+
+_REPLAYED = ("ext3", "ext4", "xfs", "btrfs")
+"""File systems whose journal Linux carries out when it mounts them."""
 
 
 class Wish(NamedTuple):
@@ -96,10 +106,14 @@ def prepare(
     with partial(destination) as work:
         looked = look(source, wish)
         _refuse_unclean(looked)
+        _refuse_hiding(looked.report)
+        open_journals = {each.id for each in looked.volumes if each.state == "unclean"}
         if reviewed is not None:
             _compare(reviewed, looked, make_terms(source, destination.parent, looked.report, wish))
         with open_source(source, destination.parent) as reader:
             copied = convert.copy(reader, work.file, progress=progress)
+        if open_journals:
+            looked = _replayed(work, looked, wish, open_journals, reviewed)
         _edit(work.path, looked, progress)
         convert.append_footer(work.file, copied.size, unique_id=uuid.uuid4(), now=int(time.time()))
         secondopinion.confirm(work.path, copied.size)
@@ -155,6 +169,11 @@ def _edit(path: Path, looked: Looked, progress: Callable[[int, int, str], None])
     changes, contents = looked.planned
     if not changes.changes:
         return
+    needed = ROOM + sum(len(data) for data in contents.values())
+    if shutil.disk_usage(path.parent).free < needed:  # a virtual machine whose disk cannot grow stands still
+        raise CopyFailed(
+            f"there is no room to change the copy: {needed // convert.MIB} MiB must be free in {path.parent}; make room, or write elsewhere"
+        )
     from vhdprep.prepare.editor import open_editor  # late: it starts a virtual machine
 
     progress(0, len(changes.changes), "edit")
@@ -162,6 +181,27 @@ def _edit(path: Path, looked: Looked, progress: Callable[[int, int, str], None])
         for number, change in enumerate(changes.changes, 1):
             editor.perform(change, contents.get(change.spot, b""))
             progress(number, len(changes.changes), "edit")
+
+
+def _refuse_hiding(report: Report) -> None:
+    """What is wrong with the container itself is gone in a copy, and with it the only sign that its content may be wrong too."""
+    for each in report.findings:
+        about_file = each.rule_id.startswith(("vhd-", "vhdx-")) and each.rule_id != "vhd-name-plain" and each.severity is not Severity.NOTE
+        if each.outcome is Outcome.FAIL and about_file and isinstance(each.remedy, Manual):
+            raise CopyFailed(f"a copy would hide what is wrong with this file ({each.rule_id}): {each.message} {' '.join(each.remedy.steps[:1])}")
+
+
+def _replayed(work: Partial, looked: Looked, wish: Wish, volumes: set[str], reviewed: tuple[Plan, Terms] | None) -> Looked:
+    """Let Linux carry out the journals in the copy, and plan by what is there then: the source could only be read without them."""
+    from vhdprep.prepare.editor import open_editor
+
+    with open_editor(work.path, looked.volumes, volumes):
+        pass
+    again = look(work.path, wish)
+    plan = again.planned.plan._replace(copy=looked.planned.plan.copy)
+    if reviewed is not None and plan.changes != looked.planned.plan.changes:
+        raise UsageError("a journal of this image was open, and with it carried out other changes are needed than the plan's; prepare without --plan")
+    return looked._replace(planned=again.planned._replace(plan=plan), volumes=again.volumes)
 
 
 def _refuse_unclean(looked: Looked) -> None:
@@ -172,7 +212,7 @@ def _refuse_unclean(looked: Looked) -> None:
                 f"{volume.id}: Windows sleeps on this volume (hibernation or Fast Startup), and writing to it would destroy what it has open;"
                 " start the machine, run: powercfg /h off, shut it down, and run again"
             )
-        if volume.state == "unclean":
+        if volume.state == "unclean" and volume.filesystem not in _REPLAYED:
             raise CopyFailed(
                 f"{volume.id}: this {volume.filesystem} was not unmounted cleanly, and what waits in its journal was not read;"
                 " start the machine once more, shut it down, and run again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from vhdprep.model import Outcome, Severity
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from vhdprep.prepare.plan import Change, Forecast, Left, Plan
     from vhdprep.prepare.run import Prepared
 
+MAX_ALIKE = 5
+"""Paths of one directory that are listed one by one; JSON lists all."""
 _WORDS = {"registry": "edit hive", "remove": "remove", "write": "write", "link": "link", "directory": "make directory"}
 
 
@@ -38,8 +41,12 @@ def _plan_lines(plan: Plan, verdict: Verdict | None) -> Iterator[str]:
         yield from ("", f"Copy into a fixed VHD of a whole number of MiB ({', '.join(plan.copy)})")
     if plan.changes:
         yield from ("", _count(len(plan.changes), "change"))
-        for change in plan.changes:
-            yield from _change_lines(change)
+        for changes in _grouped(plan.changes):
+            if len(changes) > MAX_ALIKE:
+                first = changes[0]
+                yield f"  {first.what} {len(changes)} entries in {safe(_folder(first))}, {safe(first.shown)} among them  ({', '.join(first.rules)})"
+            else:
+                yield from (line for change in changes for line in _change_lines(change))
     yield from _left_lines(
         "withheld, for it may take away what somebody wants; --allow unsafe does it all the same", plan.withheld, with_reason=False
     )
@@ -50,6 +57,16 @@ def _plan_lines(plan: Plan, verdict: Verdict | None) -> Iterator[str]:
     fixed = sum(each.before is Outcome.FAIL and each.after is Outcome.PASS for each in plan.forecast)
     if fixed:
         yield from ("", f"By this plan {_count(fixed, 'rule')} would pass that {'fails' if fixed == 1 else 'fail'} now.")
+
+
+def _grouped(changes: Iterable[Change]) -> Iterator[list[Change]]:
+    """What is removed from one directory for the same reason, together; everything else by itself."""
+    for _, same in groupby(changes, lambda each: (each.rules, _folder(each)) if each.what == "remove" else each):
+        yield list(same)
+
+
+def _folder(change: Change) -> str:
+    return change.shown.rpartition("/")[0] or "/"
 
 
 def _change_lines(change: Change) -> Iterator[str]:

@@ -205,22 +205,33 @@ def boot_element(image: Image, *, object: Literal["boot-manager", "default-loade
 
 @probe(returns="a list of places, one for each section")
 def answer_file_sections(
-    image: Image, *, patterns: tuple[str, ...], passes: tuple[str, ...], state: Literal["any", "unprocessed"] = "any"
+    image: Image,
+    *,
+    patterns: tuple[str, ...] = (),
+    named_by: str = "",
+    passes: tuple[str, ...],
+    state: Literal["any", "unprocessed"] = "any",
 ) -> Observation:
-    """Sections of answer files (unattend.xml) for these configuration passes.
+    r"""Sections of answer files (unattend.xml) for these configuration passes.
 
-    patterns: the files. state: `unprocessed` = Windows Setup has not used the section yet.
+    patterns: the files. named_by: the registry value, as `KEY\NAME`, that names one. state: `unprocessed` = Windows Setup has
+    not used the section yet.
     """
+    from vhdprep.guest import programs
     from vhdprep.guest.formats import unattend
 
     files = image.need_guest().files
+    key, _, name = named_by.rpartition("\\")
+    named = image.need_guest().need_registry().value(key, name) if named_by else ABSENT
+    paths = [path for pattern in patterns for path in files.glob(pattern)]
+    paths += [programs.located(named.strip().strip('"'))] if isinstance(named, str) and named.strip() else []
     parts = []
-    for path in (path for pattern in patterns for path in files.glob(pattern) if files.is_file(path)):
+    for path in filter(files.is_file, paths):
         for section in unattend.sections(files.read(path, unattend.MAX_SIZE), path):
             if section.configuration_pass in passes and not (state == "unprocessed" and section.is_processed):
                 words = "processed" if section.is_processed else "not processed"
                 parts.append(Observation(f"{section.configuration_pass}, {words}", f"{path}:{section.line}"))
-    return Observation.listing(", ".join(patterns), tuple(parts[:MAX_PARTS]))
+    return Observation.listing(", ".join(patterns) or named_by, tuple(parts[:MAX_PARTS]))
 
 
 @probe(returns="a list of places, one for each secret")

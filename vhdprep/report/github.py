@@ -22,24 +22,25 @@ PLACES = 6
 
 def render(report: Report, *, verbose: bool = False, colour: bool = False, width: int = 80) -> str:
     """Lines for a step's standard output; nothing of the image can begin a line of its own."""
-    return "".join(line + "\n" for line in _lines(report))
+    return "".join(line + "\n" for line in _lines(report, verbose=verbose))
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: Report, *, verbose: bool) -> Iterator[str]:
     level = "notice" if report.verdict is Verdict.READY else "error"
-    yield _command(level, f"{words.VERDICTS[report.verdict]}: {report.subject}", [words.summary(report), *report.gaps])
+    yield _command(level, f"{words.VERDICTS[report.verdict]}: {report.subject}", [words.summary(report), *report.gaps, words.compared(report)])
     for severity in Severity:
-        for finding in words.failed(report, severity):
-            yield _command(_LEVELS[severity], f"{finding.rule_id}: {finding.title}", _told(finding))
-        for reason, group in words.undecided(report).items():
+        level = "error" if words.decides(report, severity) else _LEVELS[severity]
+        for finding in words.failed(report, severity, everything=verbose):
+            yield _command(level, f"{finding.rule_id}: {finding.title}", _told(finding))
+        for reason, group in words.undecided(report, everything=verbose).items():
             names = [each.rule_id for each in group if each.severity is severity]
             if names:
-                yield _command(
-                    _LEVELS[severity], f"{words.count(len(names), severity.value + ' rule')} undecided", [f"because {reason}", ", ".join(names)]
-                )
+                yield _command(level, f"{words.count(len(names), severity.value + ' rule')} undecided", [f"because {reason}", ", ".join(names)])
     for finding in report.findings:
         if finding.outcome is Outcome.WAIVED:
-            yield _command("notice", f"{finding.rule_id}: waived", [finding.message, finding.reason or ""])
+            yield _command("notice", f"{finding.rule_id}: waived", [finding.message, *words.accepted(finding)])
+    for notice in report.notices:
+        yield _command("warning", "waivers", [notice])
 
 
 def _told(finding: Finding) -> Iterator[str]:

@@ -54,15 +54,15 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return engine.get_template("html.jinja").render(_values(report)) + "\n"
+    return engine.get_template("html.jinja").render(_values(report, verbose=verbose)) + "\n"
 
 
 def _visible(value: Any) -> Any:
     return words.safe(value) if type(value) is str else value
 
 
-def _values(report: Report) -> dict[str, Any]:
-    failed = [(severity, found) for severity in Severity if (found := words.failed(report, severity))]
+def _values(report: Report, *, verbose: bool) -> dict[str, Any]:
+    failed = [(severity, found) for severity in Severity if (found := words.failed(report, severity, everything=verbose))]
     return {
         "report": report,
         "words": words,
@@ -70,7 +70,7 @@ def _values(report: Report) -> dict[str, Any]:
         "look": _LOOKS[report.verdict],
         "means": _MEANS[report.verdict],
         "failed": failed,
-        "undecided": words.undecided(report),
+        "undecided": words.undecided(report, everything=verbose),
         "waived": [each for each in report.findings if each.outcome is Outcome.WAIVED],
         "rest": [
             (word, found)

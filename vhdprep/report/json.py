@@ -35,7 +35,10 @@ def document(report: Report) -> dict[str, Any]:
         "target": str(report.target),
         "verdict": str(report.verdict) if report.verdict else None,
         "counts": {str(outcome): report.how_many(outcome) for outcome in _COUNTED},
+        "fail_on": str(report.fail_on),
         "gaps": list(report.gaps),
+        "notices": list(report.notices),
+        "baseline": report.baseline._asdict() if report.baseline else None,
         "disks": [_disk(each) for each in report.disks],
         "guest": _guest(report.guest) if report.guest else None,
         "provisioner": _provisioner(report.provisioner) if report.provisioner else None,
@@ -96,6 +99,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "references": list(finding.references),
         "why": finding.why,
         "azure_says": finding.azure_says,
+        "waivers": [each._asdict() for each in finding.waivers],
+        "is_new": finding.is_new,
     }
     return found | ({"traceback": finding.traceback} if finding.traceback else {})
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from vhdprep.byhand import steps
-from vhdprep.model import Outcome, Severity, Verdict
+from vhdprep.model import Outcome, Verdict
 from vhdprep.report import words
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
 def _suite(report: Report, disk: DiskReport | None, number: int) -> ET.Element:
     """One disk; the first one, or the tree, also has the rules, which are about the whole image."""
     name = words.safe(disk.container.path if disk else report.subject)
-    cases = [_case(each) for each in report.findings] if number == 0 else []
+    cases = [_case(each, decides=words.decides(report, each.severity)) for each in report.findings] if number == 0 else []
     cases = [_judged(report, any(_is_red(each) for each in cases)), *cases] if number == 0 else []
     cases += [_volume(each, name) for each in disk.volumes] if disk else []
     totals = {"tests": str(len(cases))}
@@ -59,6 +59,10 @@ def _properties(report: Report, disk: DiskReport | None) -> Iterator[tuple[str, 
     yield "ruleset", report.ruleset_digest
     if report.guest:
         yield "guest", words.guest(report.guest)
+    if report.baseline:
+        yield "baseline", words.compared(report)
+    for notice in report.notices:
+        yield "notice", notice
     if disk:
         yield "role", disk.role
         yield "container", words.container(disk.container)
@@ -79,17 +83,16 @@ def _is_red(case: ET.Element) -> bool:
     return any(case.find(kind) is not None for kind in ("failure", "error"))
 
 
-def _case(finding: Finding) -> ET.Element:
+def _case(finding: Finding, *, decides: bool) -> ET.Element:
     """Only what decides the verdict is red: a failed warning is a skipped case that says what it found."""
     case = _named(f"vhdprep.{finding.severity}", finding.rule_id)
-    decides = finding.severity is Severity.ERROR
     match finding.outcome:
         case Outcome.FAIL:
             _outcome(case, "failure" if decides else "skipped", str(finding.severity), finding.message, _told(finding))
         case Outcome.UNKNOWN:
             _outcome(case, "error" if decides else "skipped", "undecided", finding.reason or "", _told(finding))
         case Outcome.WAIVED:
-            _outcome(case, "skipped", "waived", finding.reason or "", [finding.message, *_told(finding)])
+            _outcome(case, "skipped", "waived", "; ".join(words.accepted(finding)), [finding.message, *_told(finding)])
         case Outcome.NOT_APPLICABLE:
             _outcome(case, "skipped", "not applicable", finding.reason or "", ())
         case _:

@@ -27,15 +27,15 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
     lines = [f"## vhdprep: {words.VERDICTS[report.verdict]}: {code(report.subject)}", "", *_head(report), ""]
     written = 0
     for severity in Severity:
-        failed = words.failed(report, severity)
+        failed = words.failed(report, severity, everything=verbose)
         if failed:
-            lines += [f"### {words.heading(len(failed), severity)}", ""]
+            lines += [f"### {words.heading(report, failed)}", ""]
         for finding in failed:
             whole = verbose or written < MAX_FULL
             block = list(_finding(finding, verbose=verbose)) if whole else [f"- `{finding.rule_id}`: {plain(finding.title)}"]
             written += sum(map(len, block))
             lines += block
-    lines += [*_undecided(report), *_waived(report), *_coverage(report), *_upload(report), *_provenance(report)]
+    lines += [*_undecided(report, verbose=verbose), *_waived(report), *_coverage(report), *_upload(report), *_provenance(report)]
     return "\n".join(lines) + "\n"
 
 
@@ -78,6 +78,10 @@ def _head(report: Report) -> Iterator[str]:
         yield f"- {words.role(disk)}: {plain(', '.join(part for part in (words.container(disk.container), words.disk(disk)) if part))}"
     for gap in report.gaps:
         yield f"- **not read**: {plain(gap)}"
+    for notice in report.notices:
+        yield f"- **notice**: {plain(notice)}"
+    if text := words.compared(report):
+        yield f"- {plain(text)}"
 
 
 def _finding(finding: Finding, *, verbose: bool) -> Iterator[str]:
@@ -116,10 +120,10 @@ def _rest(finding: Finding) -> Iterator[str]:
     yield from (f"- <{each}>" for each in finding.references if re.fullmatch(r"https://[\w.~:/?#@!$&'()*+,;=%-]+", each))
 
 
-def _undecided(report: Report) -> Iterator[str]:
-    groups = words.undecided(report)
+def _undecided(report: Report, *, verbose: bool) -> Iterator[str]:
+    groups = words.undecided(report, everything=verbose)
     if groups:
-        yield f"### {words.count(report.how_many(Outcome.UNKNOWN), 'rule')} could not be decided"
+        yield f"### {words.count(sum(map(len, groups.values())), 'rule')} could not be decided"
         yield ""
         for reason, group in groups.items():
             names = ", ".join(f"`{each.rule_id}`" for each in group)
@@ -132,7 +136,7 @@ def _waived(report: Report) -> Iterator[str]:
     if waived:
         yield f"### {words.count(len(waived), 'rule')} waived"
         yield ""
-        yield from (f"- `{each.rule_id}` ({each.severity}): {plain(each.message)} {plain(each.reason or '')}" for each in waived)
+        yield from (f"- `{each.rule_id}` ({each.severity}): {plain(each.message)} {plain('; '.join(words.accepted(each)))}" for each in waived)
         yield ""
 
 

@@ -16,6 +16,7 @@ from vhdprep.report import markdown, words
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from vhdprep.accepted import Waiver
     from vhdprep.model import DiskReport, Finding, Observation, Report
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -88,7 +89,8 @@ def _result(finding: Finding, index: int, report: Report) -> dict[str, Any]:
         text += f" ({finding.reason})"
     kind = _KINDS[finding.outcome]
     print_of = hashlib.sha256(finding.rule_id.encode()).hexdigest()[:32]
-    return {
+    state = {} if finding.is_new is None else {"baselineState": "new" if finding.is_new else "unchanged"}
+    return state | {
         "ruleId": finding.rule_id,
         "ruleIndex": index,
         "kind": kind,
@@ -96,7 +98,7 @@ def _result(finding: Finding, index: int, report: Report) -> dict[str, Any]:
         "message": {"text": _message(text)},
         "locations": [_location(each, report) for each in finding.observations[: words.MAX_PLACES]] or [_location(None, report)],
         "partialFingerprints": {"primaryLocationLineHash": f"{print_of}:1", "vhdprepRule/v1": print_of},
-        "suppressions": [_suppression(finding)] if waived else [],
+        "suppressions": [_suppression(each) for each in finding.waivers] if waived else [],
         "properties": {"severity": str(finding.severity), "outcome": str(finding.outcome), "places": len(finding.observations)},
     }
 
@@ -106,8 +108,9 @@ def _message(text: str) -> str:
     return words.safe(text).replace("](", "] (")
 
 
-def _suppression(finding: Finding) -> dict[str, Any]:
-    return {"kind": "external", "status": "accepted", "justification": words.safe(finding.reason or "waived")}
+def _suppression(waiver: Waiver) -> dict[str, Any]:
+    properties = {"owner": words.safe(waiver.owner), "expiry": waiver.expiry}
+    return {"kind": "external", "status": "accepted", "justification": words.safe(words.waiver(waiver)), "properties": properties}
 
 
 def _location(seen: Observation | None, report: Report) -> dict[str, Any]:
@@ -145,8 +148,9 @@ def _invocation(report: Report) -> dict[str, Any]:
     """How the run went; what had to be read and was not is a notification."""
     begun = datetime.fromisoformat(report.started).astimezone(UTC)
     times = {"startTimeUtc": _utc(begun), "endTimeUtc": _utc(begun + timedelta(seconds=report.seconds))}
+    told = [{"level": "warning", "message": {"text": _message(notice)}} for notice in report.notices]
     notes = [{"level": "error", "message": {"text": _message(f"not read: {gap}")}} for gap in report.gaps]
-    invocation: dict[str, Any] = {"executionSuccessful": True, **times, "toolExecutionNotifications": notes}
+    invocation: dict[str, Any] = {"executionSuccessful": True, **times, "toolExecutionNotifications": notes + told}
     if report.verdict is not None:
         invocation |= {"exitCode": words.EXIT_CODES[report.verdict], "exitCodeDescription": str(report.verdict)}
     return invocation

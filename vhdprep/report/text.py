@@ -31,6 +31,7 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
         for severity in Severity:
             lines += _failed(report, severity, page)
         lines += _undecided(report, page)
+        lines += _accepted(report, page)
         if verbose:
             lines += _rest(report, page)
         lines += ["", *_summary(report, page)]
@@ -111,12 +112,12 @@ def _advice(report: Report, page: _Page) -> Iterator[str]:
 
 
 def _failed(report: Report, severity: Severity, page: _Page) -> Iterator[str]:
-    failed = words.failed(report, severity)
+    failed = words.failed(report, severity, everything=page.verbose)
     if not failed:
         return
     code = _SEVERITIES[severity]
     yield ""
-    yield page.bold(_paint(words.heading(len(failed), severity), code, page.colour))
+    yield page.bold(_paint(words.heading(report, failed), code, page.colour))
     for finding in failed:
         yield ""
         yield from _finding(finding, code, page)
@@ -150,7 +151,7 @@ def _evidence(finding: Finding, page: _Page) -> Iterator[str]:
 
 
 def _undecided(report: Report, page: _Page) -> Iterator[str]:
-    groups = words.undecided(report)
+    groups = words.undecided(report, everything=page.verbose)
     if not groups:
         return
     total = sum(len(group) for group in groups.values())
@@ -165,8 +166,24 @@ def _undecided(report: Report, page: _Page) -> Iterator[str]:
         yield from page.paragraph(", ".join(kept) + more, "    ")
 
 
+def _accepted(report: Report, page: _Page) -> Iterator[str]:
+    """What is waived, what there is to say about waivers, what the baseline's image had as well and what it had alone."""
+    waived = [each for each in report.findings if each.outcome is Outcome.WAIVED]
+    if waived:
+        yield ""
+        yield page.bold(f"{words.count(len(waived), 'finding')} {'is' if len(waived) == 1 else 'are'} waived")
+    for finding in waived:
+        yield from page.paragraph(f"{finding.rule_id}: {finding.title}", "  ")
+        for each in words.accepted(finding):
+            yield from page.paragraph(words.safe(each), "      ")
+    for notice in report.notices:
+        yield from ("", *page.paragraph(words.safe(notice), "", _paint("notice: ", "33", page.colour)))
+    if text := words.compared(report):
+        yield from ("", *page.paragraph(text, ""))
+
+
 def _rest(report: Report, page: _Page) -> Iterator[str]:
-    for outcome, heading in ((Outcome.WAIVED, "waived"), (Outcome.PASS, "passed"), (Outcome.NOT_APPLICABLE, "not applicable")):
+    for outcome, heading in ((Outcome.PASS, "passed"), (Outcome.NOT_APPLICABLE, "not applicable")):
         found = [each for each in report.findings if each.outcome is outcome]
         if found:
             yield ""

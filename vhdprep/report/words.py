@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vhdprep.model import ABSENT, Outcome, Severity, Value, Verdict
 
 if TYPE_CHECKING:
+    from vhdprep.accepted import Waiver
     from vhdprep.model import Container, DiskReport, Finding, GuestFacts, Phase, Provisioner, Report, Volume
 
 VERDICTS = {Verdict.READY: "READY", Verdict.NOT_READY: "NOT READY", Verdict.INCONCLUSIVE: "INCONCLUSIVE", None: "INSPECTED"}
@@ -77,28 +78,61 @@ def role(described: DiskReport) -> str:
     return "OS disk" if described.role == "os" else "data disk"
 
 
-def failed(report: Report, severity: Severity) -> list[Finding]:
-    """The failed rules of one severity."""
-    return [each for each in report.findings if each.severity is severity and each.outcome is Outcome.FAIL]
+def failed(report: Report, severity: Severity, *, everything: bool = False) -> list[Finding]:
+    """The failed rules of one severity; without ``everything`` only those that the baseline's image did not have."""
+    return [each for each in shown(report, everything=everything) if each.severity is severity and each.outcome is Outcome.FAIL]
 
 
-def undecided(report: Report) -> dict[str, list[Finding]]:
+def undecided(report: Report, *, everything: bool = False) -> dict[str, list[Finding]]:
     """Why rules could not be decided → which."""
     groups: dict[str, list[Finding]] = {}
-    for finding in report.findings:
+    for finding in shown(report, everything=everything):
         if finding.outcome is Outcome.UNKNOWN:
             groups.setdefault(finding.reason or "no reason was given", []).append(finding)
     return groups
 
 
-def heading(number: int, severity: Severity) -> str:
-    """``2 errors must be fixed before the upload``."""
-    return f"{count(number, severity.value)} {HEADINGS[severity][number != 1]}"
+def shown(report: Report, *, everything: bool) -> list[Finding]:
+    """Without those that the baseline's image had as well, unless everything is asked for."""
+    return [each for each in report.findings if each.is_new is not False or everything]
+
+
+def decides(report: Report, severity: Severity) -> bool:
+    """Whether a rule of this severity keeps an image from being ready."""
+    return severity in (Severity.ERROR, report.fail_on)
+
+
+def heading(report: Report, found: list[Finding]) -> str:
+    """``2 errors must be fixed before the upload``, of failed rules of one severity."""
+    severity = found[0].severity
+    noun = f"new {severity}" if all(each.is_new for each in found) else str(severity)
+    return f"{count(len(found), noun)} {HEADINGS[Severity.ERROR if decides(report, severity) else severity][len(found) != 1]}"
+
+
+def waiver(held: Waiver) -> str:
+    """``until 2027-01-31 by the platform team: it is wanted here (waivers.yaml:3)``."""
+    return f"until {held.expiry} by {held.owner}: {held.reason} ({held.place})"
+
+
+def accepted(finding: Finding) -> list[str]:
+    """By whom, until when and why a finding is waived; a line for each waiver."""
+    return [waiver(each) for each in finding.waivers]
+
+
+def compared(report: Report) -> str:
+    """What is new against the baseline, what was so before, what is gone; empty without one."""
+    if (baseline := report.baseline) is None:
+        return ""
+    known = [each.rule_id for each in report.findings if each.is_new is False]
+    were = f" ({', '.join(known[:4])}{', …' if len(known) > 4 else ''})" if known else ""
+    gone = f"; gone since: {', '.join(baseline.gone)}" if baseline.gone else ""
+    text = f"{sum(each.is_new is True for each in report.findings)} new, {len(known)} as before{were}{gone}. The verdict counts them all."
+    return safe(f"Against {baseline.file} ({baseline.subject}, {baseline.verdict}): {text}")
 
 
 def summary(report: Report) -> str:
     """``2 errors, 1 warning; 204 rules passed, 0 undecided, 264 not applicable; everything was read``."""
-    found = [count(number, severity.value) for severity in Severity if (number := len(failed(report, severity)))]
+    found = [count(number, severity.value) for severity in Severity if (number := len(failed(report, severity, everything=True)))]
     rules = [f"{count(report.how_many(Outcome.PASS), 'rule')} passed"]
     rules += [f"{report.how_many(each)} {word}" for each, word in ((Outcome.UNKNOWN, "undecided"), (Outcome.NOT_APPLICABLE, "not applicable"))]
     rules += [f"{waived} waived"] if (waived := report.how_many(Outcome.WAIVED)) else []

@@ -16,7 +16,7 @@ from vhdprep.ruleset.matchers import MATCHERS, version
 from vhdprep.ruleset.rule import AllOf, AnyOf, Check, Leaf, Not
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from vhdprep.guest.image import Image
     from vhdprep.ruleset.rule import Rule
@@ -47,7 +47,7 @@ def evaluate(rules: Iterable[Rule], image: Image) -> tuple[Finding, ...]:
     """A finding for every rule, in their order."""
     if len(image.disks) < 2:
         return tuple(judge_rule(rule, image) for rule in rules)
-    return tuple(_judge_disks(rule, image) if _asks_each_disk(rule.check) else judge_rule(rule, image) for rule in rules)
+    return tuple(_judge_disks(rule, image) if asks_each_disk(rule.check) else judge_rule(rule, image) for rule in rules)
 
 
 def _judge_disks(rule: Rule, image: Image) -> Finding:
@@ -60,14 +60,15 @@ def _judge_disks(rule: Rule, image: Image) -> Finding:
     return chosen[0][1]._replace(observations=seen, message=" ".join(dict.fromkeys(messages)))
 
 
-def _asks_each_disk(check: Check) -> bool:
+def asks_each_disk(check: Check, every: Callable[[Iterable[bool]], bool] = all) -> bool:
+    """Whether a check looks only at a disk's file or its partition table; with ``any`` in the place of ``every``: also there."""
     match check:
         case Leaf():
             return check.probe.each_disk
         case Not(inner):
-            return _asks_each_disk(inner)
+            return asks_each_disk(inner, every)
         case AnyOf(checks) | AllOf(checks):
-            return all(_asks_each_disk(each) for each in checks)
+            return every(asks_each_disk(each, every) for each in checks)
 
 
 def judge_rule(rule: Rule, image: Image) -> Finding:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import CopyFailed
@@ -18,7 +17,7 @@ from vhdprep.vhd.blocks import FlatReader, data_extents, extents, merge
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
     from vhdprep.model import Container
@@ -84,11 +83,9 @@ def copy(reader: Reader, out: BinaryIO, *, progress: _Progress = ignore, verify:
         _need_space(reader, out, wanted)
         out.truncate(size)
         _write(source, out, wanted, progress)
-        with ThreadPoolExecutor(1) as beside:
-            synced = beside.submit(os.fsync, out.fileno())
-            if verify:
-                _compare(source, out, wanted, progress)
-            synced.result()
+        os.fsync(out.fileno())
+        if verify:
+            _compare(source, out, wanted, progress)
     except OSError as error:
         raise CopyFailed(_explain(error)) from error
     return Copied(size, reader.size, bool(move.patches), move.kept)
@@ -208,14 +205,35 @@ def _get(out: BinaryIO, at: int, size: int) -> bytes:
 
 
 def _compare(source: _Patched, out: BinaryIO, wanted: list[Extent], progress: _Progress) -> None:
-    """Everything that either of the two may hold; what is a hole in both is equal."""
-    spans = list(merge([*wanted, *data_extents(out, source.size)]))
-    total, done = sum(end - begin for begin, end in spans), 0
-    for at, count in _chunks(spans):
-        if _get(out, at, count) != source.read_at(at, count):
-            raise CopyFailed(f"the copy does not read back as it was written, between bytes {at} and {at + count}: check the disk it was written to")
-        done += count
-        progress(done, total, "compare")
+    """What the copy holds must be the source's, and what the source holds beside that must be zeros."""
+    held = list(data_extents(out, source.size))
+    rest = list(_without(wanted, held))
+    total, done = sum(end - begin for begin, end in (*held, *rest)), 0
+    for spans, is_hole in ((held, False), (rest, True)):
+        for at, count in _chunks(spans):
+            written = _ZEROS[:count] if is_hole else _get(out, at, count)
+            if written != source.read_at(at, count):
+                raise CopyFailed(
+                    f"the copy does not read back as it was written, between bytes {at} and {at + count}: check the disk it was written to"
+                )
+            done += count
+            progress(done, total, "compare")
+
+
+def _without(spans: Iterable[Extent], others: Sequence[Extent]) -> Iterator[Extent]:
+    """The parts of ``spans`` that none of ``others`` has; both in order."""
+    number = 0
+    for begin, end in spans:
+        while number < len(others) and others[number][1] <= begin:
+            number += 1
+        index = number
+        while begin < end and index < len(others) and others[index][0] < end:
+            if begin < others[index][0]:
+                yield begin, others[index][0]
+            begin = max(begin, others[index][1])
+            index += 1
+        if begin < end:
+            yield begin, end
 
 
 def _keep_memory() -> None:

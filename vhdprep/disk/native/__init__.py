@@ -13,7 +13,7 @@ from vhdprep.disk.native.stream import Stream
 from vhdprep.disk.recorder import NOTHING
 from vhdprep.errors import Unreadable, UnsupportedFilesystem, first_line
 from vhdprep.model import Defect, Volume, VolumeKind
-from vhdprep.vhd.opening import open_reader
+from vhdprep.vhd import opening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -77,11 +77,13 @@ _STALE = {
 class NativeDisk:
     """A disk opened in process."""
 
+    backends: Sequence[str] = ("native",)
+
     def __init__(self, reader: Reader, prefix: str = "", avoid: Mapping[str, str] = NOTHING) -> None:
         """Read the table and recognise every partition; ``prefix`` stands before the ids of partitions, ``avoid`` holds volumes not to be read."""
         self._reader, self._prefix, self._avoid = reader, prefix, avoid
         self.size = reader.size
-        table = _read_table(reader)
+        table = read_table(reader)
         self.table = table.kind if table else None
         self.fields = table.fields if table else {}
         self.defects: Sequence[Defect] = (*getattr(reader, "defects", ()), *(table.defects if table else ()))
@@ -151,7 +153,11 @@ class NativeDisk:
 
     def physical_volumes(self) -> dict[str, Stream]:
         """The LVM2 physical volumes of this disk, by id."""
-        return {each.id: Stream(self._reader, each.offset or 0, each.size) for each in self.volumes if each.filesystem == "LVM2_member"}
+        return {each.id: self._stream(each) for each in self.volumes if each.filesystem == "LVM2_member"}
+
+    def _stream(self, volume: Volume) -> Stream:
+        """The bytes of ``volume``, which is no logical volume."""
+        return Stream(self._reader, volume.offset or 0, volume.size)
 
     def add_logical(self, logical: Sequence[LogicalVolume], roles: Mapping[str, Member]) -> None:
         """Append the logical volumes that are at home here, and say what each physical volume is."""
@@ -178,17 +184,25 @@ class NativeDisk:
             return volume._replace(reason="; ".join(filter(None, reasons)), needed=True)
         if volume.id in self._avoid:
             return volume._replace(reason=self._avoid[volume.id], needed=True)
-        module: Any = importlib.import_module(f"{__name__}.{READERS[found.filesystem]}")
         stream.name = volume.id
         recorder.note(volume.id)
         try:
-            files = module.open_files(stream)
+            files, facts = self._open_files(volume, stream, found)
         except (OSError, RuntimeError, MemoryError, Unreadable) as error:
             return volume._replace(reason=f"the {found.filesystem} file system cannot be opened ({first_line(error)})", needed=True)
         self._files[volume.id] = files
-        volume = volume._replace(**getattr(files, "facts", {}))
+        return self._judge_state(volume._replace(read=True, **facts), found)
+
+    def _open_files(self, volume: Volume, stream: Stream, found: superblock.Superblock) -> tuple[Files, dict[str, Any]]:
+        """The files of ``volume``, and the fields of ``Volume`` that only the opened file system knows."""
+        module: Any = importlib.import_module(f"{__name__}.{READERS[found.filesystem or '']}")
+        files = module.open_files(stream)
+        return files, getattr(files, "facts", {})
+
+    def _judge_state(self, volume: Volume, found: superblock.Superblock) -> Volume:
+        """Say what may be out of date in what was read."""
         stale = found.caveat or _STALE.get(volume.state or "")
-        return volume._replace(read=True, reason=stale, needed=stale is not None)
+        return volume._replace(reason=stale, needed=stale is not None)
 
 
 @contextmanager
@@ -199,7 +213,12 @@ def open_disks(sources: Sequence[Source], avoid: Mapping[str, str] = NOTHING) ->
         UsageError: a file vanished or may not be read.
     """
     with ExitStack() as stack:
-        disks = [_open_one(stack, each, avoid) for each in sources]
+        disks: list[NativeDisk | Unreadable] = []
+        for each in sources:
+            try:
+                disks.append(NativeDisk(open_reader(stack, each, avoid), each.prefix, avoid))
+            except Unreadable as error:
+                disks.append(error)
         join([each for each in disks if isinstance(each, NativeDisk)])
         yield disks
 
@@ -216,18 +235,21 @@ def join(disks: Sequence[NativeDisk]) -> None:
         disk.add_logical(logical, roles)
 
 
-def _open_one(stack: ExitStack, source: Source, avoid: Mapping[str, str]) -> NativeDisk | Unreadable:
-    try:
-        if recorder.CONTAINER in avoid:
-            raise Unreadable(f"{source.path.name} is not read: {avoid[recorder.CONTAINER]}")
-        recorder.note(recorder.CONTAINER)
-        return NativeDisk(stack.enter_context(open_reader(source.path, source.container)), source.prefix, avoid)
-    except Unreadable as error:
-        return error
+def open_reader(stack: ExitStack, source: Source, avoid: Mapping[str, str]) -> Reader:
+    """The linear bytes of a disk, open as long as ``stack``.
+
+    Raises:
+        UsageError: the file vanished or may not be read.
+        Unreadable: nothing here reads it, or too little of it is left.
+    """
+    if recorder.CONTAINER in avoid:
+        raise Unreadable(f"{source.path.name} is not read: {avoid[recorder.CONTAINER]}")
+    recorder.note(recorder.CONTAINER)
+    return stack.enter_context(opening.open_reader(source.path, source.container))
 
 
-def _read_table(reader: Reader) -> Table | None:
-    """GPT where there is one; else MBR, unless the disk is one file system with a boot sector."""
+def read_table(reader: Reader) -> Table | None:
+    """The partition table: GPT where there is one; else MBR, unless the disk is one file system with a boot sector."""
     sector = reader.read_at(0, SECTOR)
     legacy = mbr.read(reader, sector) if len(sector) == SECTOR and sector[510:512] == b"\x55\xaa" else None
     has_protective = any(kind == mbr.PROTECTIVE for _, kind, *_ in mbr.read_entries(sector.ljust(SECTOR, b"\0")))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from vhdprep.disk.native.lvmtext import Section
     from vhdprep.disk.native.stream import Stream
+    from vhdprep.vhd.blocks import Reader
 
 SECTOR = 512
 MAX_METADATA_TOTAL = 2 * 1024 * 1024
@@ -46,7 +47,7 @@ class LogicalVolume(NamedTuple):
     size: int
     home: str
     """The first physical volume of its group that is here."""
-    reader: MappedReader | None
+    reader: Reader | None
     reason: str | None = None
     holds_files: bool = True
     """False for a pool: what lies in it is listed as volumes of its own."""

@@ -25,10 +25,9 @@ _EXT4_INCOMPAT = 0x40 | 0x80 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000 | 0x1000
 _GEOM = b"GEOM::"
 _NOT_UNMOUNTED = "it was not unmounted: until fsck has run it may contradict itself, and the newest changes may be missing"
 _EXT4_RO_COMPAT = 0x8 | 0x10 | 0x20 | 0x40 | 0x100 | 0x200 | 0x400 | 0x1000 | 0x2000
-_EXT_CAVEATS = {
-    0x10000: "some of its directories may be encrypted",
-    0x8000: "what lies in its inodes (inline_data) is not read beyond 60 bytes",
-}
+INLINE_DATA = "what lies in its inodes (inline_data) is not read beyond 60 bytes"
+"""A caveat of libfsext alone."""
+_EXT_CAVEATS = {0x10000: "some of its directories may be encrypted", 0x8000: INLINE_DATA}
 """Feature → what libfsext reads wrong without a word."""
 
 

@@ -20,6 +20,8 @@ _TEXTS = frozenset({"name", "desc", "embedctxt", "edge", "defer", "lsm"})
 """Fields that narrow nothing."""
 _FOREIGN = frozenset({"apppkgid", "pfn", "luown", "if"})
 """Fields by which a rule is about packaged apps, or about a network card that stayed with the old machine."""
+_EVERYBODY = frozenset({"*", "0.0.0.0/0", "0.0.0.0/0.0.0.0", "0.0.0.0-255.255.255.255"})
+"""Far ends that are all of IPv4."""
 _ACTIONS = {"allow": "allow", "block": "block", "bypass": "bypass"}
 
 
@@ -46,7 +48,12 @@ class FirewallRule(NamedTuple):
     limits: tuple[str, ...]
     """Whatever else narrows it: ``la4=10.0.0.5``, ``security=Authenticate``, or a field that is not known here."""
     foreign: bool
-    """It is about packaged apps or another network card."""
+    """It is about packaged apps, another network card, or far ends of IPv6 alone."""
+
+    @property
+    def needs_ipsec(self) -> bool:
+        """Whether it is about connections that IPsec protects (``Security``, ``Security2`` …), and no others."""
+        return any(each.startswith("security") for each in self.limits)
 
     def has_address(self, address: str) -> bool:
         """Whether its far ends hold an IPv4 address; what a word stands for is not known."""
@@ -67,11 +74,12 @@ def parse(text: str) -> FirewallRule | None:
             return None
     action = _ACTIONS.get(_last(found, "action"))
     direction, protocol = _last(found, "dir"), _last(found, "protocol")
-    if action is None or direction not in ("in", "out") or not (protocol or "0").isdecimal():
+    if action is None or direction not in ("in", "out") or not re.fullmatch(r"[0-9]{0,3}", protocol):
         return None
     local, remote = _ports(found, "lport"), _ports(found, "rport")
     kinds = [each.casefold() for each in found.pop("iftype", [])]
     profiles = frozenset(each.casefold() for each in found.pop("profile", [])) & frozenset(PROFILES)
+    is_six = any(key.startswith("ra6") for key in found) and not any(key.startswith("ra4") for key in found)
     addresses = tuple(value for key in list(found) if key.startswith(("ra4", "ra6")) for value in found.pop(key))
     icmp = tuple(value for key in ("icmp4", "icmp6") for value in found.pop(key, []))
     program, service = _last(found, "app"), _last(found, "svc")
@@ -86,11 +94,11 @@ def parse(text: str) -> FirewallRule | None:
         local_ports=local,
         remote_ports=remote,
         icmp=_types(icmp) if icmp else None,
-        addresses=addresses,
+        addresses=() if _EVERYBODY.intersection(addresses) else addresses,
         program=program,
         service="" if service == "*" else service,
         limits=tuple(f"{key}={value}" for key, values in found.items() if key not in taken for value in values),
-        foreign=bool(_FOREIGN & found.keys()) or (bool(kinds) and "lan" not in kinds),
+        foreign=is_six or bool(_FOREIGN & found.keys()) or (bool(kinds) and "lan" not in kinds),
     )
 
 

@@ -19,4 +19,7 @@ def key(version: str) -> tuple[tuple[int, int, str], ...]:
 def _rank(part: str) -> tuple[int, int, str]:
     if part in "~^":
         return (0 if part == "~" else 2, 0, "")
-    return (4, int(part), "") if part.isdigit() else (3, 0, part)
+    if not part.isdigit():
+        return (3, 0, part)
+    digits = part.lstrip("0")  # not as a number: Python refuses those of more than 4300 digits
+    return (4, len(digits), digits)
