@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from vhdprep.byhand import steps
-from vhdprep.model import Outcome
+from vhdprep.model import Finding, Outcome, Severity
 from vhdprep.report import markdown, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from vhdprep.accepted import Waiver
-    from vhdprep.model import DiskReport, Finding, Observation, Report
+    from vhdprep.model import DiskReport, Observation, Report
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _KINDS = {
@@ -33,7 +33,7 @@ _ALWAYS = (Outcome.FAIL, Outcome.UNKNOWN, Outcome.WAIVED)
 
 def render(report: Report, *, verbose: bool = False, colour: bool = False, width: int = 80) -> str:
     """One run. Two runs on one image differ only under ``invocations``."""
-    shown = [each for each in report.findings if verbose or each.outcome in _ALWAYS]
+    shown = [*_unread(report), *(each for each in report.findings if verbose or each.outcome in _ALWAYS)]
     run = {
         "tool": {"driver": _driver(report, shown)},
         "columnKind": "unicodeCodePoints",
@@ -49,6 +49,20 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
         },
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
+
+
+def _unread(report: Report) -> Iterator[Finding]:
+    """Gaps keep an image from being ready without a rule of their own; viewers show results only, so they are one."""
+    if report.gaps:
+        yield Finding(
+            "vhdprep-everything-read",
+            "Everything that the verdict depends on was read",
+            Severity.ERROR,
+            Outcome.UNKNOWN,
+            "",
+            reason="; ".join(report.gaps),
+            why="What was not read may hold anything; nobody knows whether the image will work.",
+        )
 
 
 def _driver(report: Report, shown: Iterable[Finding]) -> dict[str, Any]:
