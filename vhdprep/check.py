@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vhdprep.disk.backend import Disk, Source
     from vhdprep.guest.image import Guest, Image, ImageDisk
     from vhdprep.model import Phase, Provisioner
+    from vhdprep.ruleset.evaluate import Progress
     from vhdprep.ruleset.rule import Rule
 
     Named = tuple[Literal["os", "data"], str, Path]
@@ -43,6 +44,7 @@ def check(
     tree: bool = False,
     key: str | None = None,
     avoid: Mapping[str, str] = NOTHING,
+    progress: Progress | None = None,
 ) -> Report:
     """Judge the image at ``path`` by ``rules``; with ``tree`` an unpacked root tree, without container and disk.
 
@@ -56,18 +58,22 @@ def check(
     if backend == BOTH and not tree:
         from vhdprep.compare import compare
 
-        return compare(*(check(path, rules, data=data, target=target, backend=each, tree=tree, key=key, avoid=avoid) for each in _COMPARED))
+        return compare(
+            *(check(path, rules, data=data, target=target, backend=each, tree=tree, key=key, avoid=avoid, progress=progress) for each in _COMPARED)
+        )
     clock = Clock()
     with open_tree(path, target=target) if tree else open_image(path, data=data, target=target, backend=backend, key=key, avoid=avoid) as image:
-        return judge_image(image, path, rules, backend, clock)
+        return judge_image(image, path, rules, backend, clock, progress)
 
 
-def judge_image(image: Image, path: Path, rules: tuple[Rule, ...], backend: str, clock: Clock | None = None) -> Report:
+def judge_image(
+    image: Image, path: Path, rules: tuple[Rule, ...], backend: str, clock: Clock | None = None, progress: Progress | None = None
+) -> Report:
     """Judge an image that is open; ``path`` and ``backend`` are what it was opened by."""
     from vhdprep.ruleset.evaluate import evaluate
     from vhdprep.ruleset.load import digest
 
-    findings = evaluate(rules, image)
+    findings = evaluate(rules, image, progress)
     clock = clock or Clock()
     report = _report(image, path, backend, clock)
     judged = report._replace(findings=findings, verdict=judge(findings, report.gaps), ruleset_digest=digest(rules), ruleset_size=len(rules))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from fixtures import manpage
 from tests.cli.test_cli import ROOT, run
+from vhdprep.cli import common
 from vhdprep.cli.completion import Shell
 
 PROGRAM = "import sys; sys.argv[0] = 'vhdprep'; from vhdprep.cli import main; main()"
@@ -98,3 +100,25 @@ def test_doctor_ends_every_complaint_with_a_command():
     assert missing["pyfsxfs"].endswith(f"run: {sys.executable} -m pip install libfsxfs-python")
     assert missing["lzma"].endswith("run: sudo apt-get install python3-full, and use that Python")
     assert any(missing["guestfs"].endswith(each) for each in ("python3-guestfs", "-m venv --system-site-packages DIR"))
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_shows_share_rate_and_time_left_once_it_takes_long(monkeypatch):
+    now = iter([0.0, *(0.0, 0.3, 1.5, 3.0)])
+    monkeypatch.setattr(common.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with common.Progress(after=1) as progress:
+        for done in (0, 10, 100, 200):
+            progress(done, 400, "rules")
+        assert sys.stderr.getvalue() == "\r\033[Krules 25 %, 67 a second, 4 s left\r\033[Krules 50 %, 67 a second, 3 s left"
+    assert sys.stderr.getvalue().endswith("\r\033[K")
+
+
+def test_progress_is_silent_where_nobody_looks(capsys):
+    with common.Progress() as progress:
+        progress(1, 2, "copy")
+    assert capsys.readouterr() == ("", "")

@@ -67,7 +67,9 @@ def check(
     chosen = select(known, tuple(selected or ()), tuple(ignored or ()))
     left_out = len(known) - len(chosen)
     key = common.read_key(key_file)
-    report = run_check(subject, chosen, data=data or (), target=target, backend=backend, tree=root is not None, key=key, avoid=avoid)
+    with common.Progress(after=1) as progress:
+        tree = root is not None
+        report = run_check(subject, chosen, data=data or (), target=target, backend=backend, tree=tree, key=key, avoid=avoid, progress=progress)
     report = gate.apply(report._replace(left_out=left_out), chosen)
     common.write_reports(report, pairs, verbose=verbose)
     if quiet or output:

@@ -163,12 +163,17 @@ def terminal_width() -> int:
     return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
 
 
+_BYTES = ("copy", "compare", "digest")
+"""Steps that are counted in bytes."""
+
+
 class Progress:
     """One line on standard error while something takes long; nothing where that is no terminal."""
 
-    def __init__(self) -> None:
-        """Nothing is shown yet."""
+    def __init__(self, after: float = 0) -> None:
+        """Nothing is shown before so many seconds are over."""
         self._shown = sys.stderr.isatty()
+        self._earliest = time.monotonic() + after
         self._step, self._begin, self._last = "", 0.0, 0.0
 
     def __enter__(self) -> Progress:
@@ -180,13 +185,13 @@ class Progress:
             sys.stderr.flush()
 
     def __call__(self, done: int, total: int, step: str) -> None:
-        """``done`` of ``total`` (bytes, where a file is read or written whole) of this step."""
+        """``done`` of ``total`` (bytes, rules, changes) of this step."""
         if not self._shown:
             return
         now = time.monotonic()
         if step != self._step:
             self._step, self._begin, self._last = step, now, 0.0
-        if now - self._last < 0.2 and done < total:
+        if now < self._earliest or (now - self._last < 0.2 and done < total):
             return
         self._last = now
         sys.stderr.write(f"\r\033[K{self._line(done, total, now - self._begin)}")
@@ -194,7 +199,8 @@ class Progress:
 
     def _line(self, done: int, total: int, seconds: float) -> str:
         share = f"{self._step} {100 * done // total if total else 100} %"
-        if self._step not in ("copy", "compare", "digest") or not done or seconds < 0.5:
+        if not done or seconds < 0.5:
             return share
         speed = done / seconds
-        return f"{share}, {speed / 2**20:.0f} MiB/s, {(total - done) / speed:.0f} s left"
+        rate = f"{speed / 2**20:.0f} MiB/s" if self._step in _BYTES else f"{speed:.0f} a second"
+        return f"{share}, {rate}, {(total - done) / speed:.0f} s left"

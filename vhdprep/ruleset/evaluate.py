@@ -16,10 +16,13 @@ from vhdprep.ruleset.matchers import MATCHERS, version
 from vhdprep.ruleset.rule import AllOf, AnyOf, Check, Leaf, Not
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from vhdprep.guest.image import Image
     from vhdprep.ruleset.rule import Rule
+
+    Progress = Callable[[int, int, str], None]
+    """Done, of how many, of what."""
 
 _WORST = (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE)
 SHOWN = 1
@@ -43,11 +46,15 @@ class _Result(NamedTuple):
     """Not decided only because there is no disk to look at."""
 
 
-def evaluate(rules: Iterable[Rule], image: Image) -> tuple[Finding, ...]:
+def evaluate(rules: Sequence[Rule], image: Image, progress: Progress | None = None) -> tuple[Finding, ...]:
     """A finding for every rule, in their order."""
-    if len(image.disks) < 2:
-        return tuple(judge_rule(rule, image) for rule in rules)
-    return tuple(_judge_disks(rule, image) if asks_each_disk(rule.check) else judge_rule(rule, image) for rule in rules)
+    findings = []
+    for number, rule in enumerate(rules):
+        if progress is not None:
+            progress(number, len(rules), "rules")
+        by_disk = len(image.disks) > 1 and asks_each_disk(rule.check)
+        findings.append(_judge_disks(rule, image) if by_disk else judge_rule(rule, image))
+    return tuple(findings)
 
 
 def _judge_disks(rule: Rule, image: Image) -> Finding:
