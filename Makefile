@@ -104,7 +104,7 @@ conformance: real-image ## hold the rules against waagent, cloud-init and virt-s
 bench: $(STAMP) ## time check, inspect and the peers side by side on the real image
 	$(BIN)/python -m fixtures.bench $(REAL)
 
-docs: $(STAMP) ## regenerate rules/schema.json and compiled.json, the vocabulary, the manual page, the README's help
+docs: $(STAMP) ## regenerate what is made from the rules and the code; all rules on one page in fixtures/.build/rules.html
 	$(BIN)/python -m fixtures.docs
 
 wheel: $(STAMP) ## build the wheel and the source archive in dist/

@@ -19,6 +19,12 @@ def steps(remedy: kinds.Remedy) -> tuple[str, ...]:
     return remedy.by_hand or _steps(remedy)
 
 
+def on_a_copy(remedy: kinds.Remedy) -> str:
+    """The command that does it on a copy; empty where only a person can."""
+    allowed = {kinds.Disposition.SAFE: "", kinds.Disposition.UNSAFE: " --allow unsafe", kinds.Disposition.MANUAL: None}[remedy.disposition]
+    return "" if allowed is None else f"vhdprep prepare IMAGE COPY{allowed}"
+
+
 def _steps(remedy: kinds.Remedy) -> tuple[str, ...]:  # noqa: C901 - one case a kind
     match remedy:
         case kinds.RemoveFiles():

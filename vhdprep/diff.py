@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vhdprep import isolate, savedreport
-from vhdprep.check import judge_image, open_image
+from vhdprep.check import Clock, judge_image, open_image
 from vhdprep.errors import Unreadable
 from vhdprep.guest import inventory
 from vhdprep.model import Outcome, Target
@@ -90,7 +90,7 @@ def compare(one: Side, other: Side) -> Compared:
 
 def _look_at_image(path: Path, rules: tuple[Rule, ...], target: Target, backend: str, avoid: Mapping[str, str]) -> Side:
     with open_image(path, target=target, backend=backend, avoid=avoid) as image:
-        report = judge_image(image, path, rules, backend)
+        report = judge_image(image, path, rules, backend, Clock())
         side = _side(savedreport.parse(report_json.document(report)), str(path))
         for part, found in inventory.take(image.guest).items() if image.guest else ():
             if isinstance(found, Unreadable):

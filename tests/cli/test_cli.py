@@ -286,6 +286,10 @@ def test_rules_are_listed_explained_and_tested():
     assert "error    linux-ssh-host-keys-removed" in run("rules", "list").stdout
     explained = run("rules", "explain", "linux-ssh-host-keys-removed").stdout
     assert "patterns=('/*_host_*',), secret=True) empty True" in explained
+    assert "  looks at\n    setting_files: Paths below the directory that a setting names" in explained
+    assert "    or on a copy: vhdprep prepare IMAGE COPY\n" in explained
+    parts = ("  passes\n    ", "  fails\n    ", "  cannot be decided\n    ")
+    assert [explained.count(part) for part in parts] == [1, 1, 1]
     assert r"registry_value(key='HKLM\SYSTEM\Setup', name='CmdLine') matches '\S'" in run("rules", "explain", "windows-setup-resumes").stdout
     assert run("rules", "explain", "linux-ssh-host-key-removed").stderr.endswith("did you mean linux-ssh-host-keys-removed?\n")
     tested = run("rules", "test")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from fixtures import build, coverage, phases, serverroles
+from fixtures import build, coverage, phases, reference, serverroles
 from fixtures.docs import compiled_rules, conformance_table, limits
 from vhdprep import remedy as remedies
 from vhdprep.byhand import steps
@@ -97,10 +99,21 @@ def test_generated_files_are_in_step():
     assert (builtin_rules_dir() / "CONFORMANCE.md").read_text(encoding="utf-8") == conformance_table()
     assert (builtin_rules_dir() / "WINDOWS.md").read_text(encoding="utf-8") == phases.page()
     assert (builtin_rules_dir() / "SERVER-ROLES.md").read_text(encoding="utf-8") == serverroles.page(RULES)
+    assert (builtin_rules_dir() / "REFERENCE.md").read_text(encoding="utf-8") == reference.index(RULES)
     assert (Path("vhdprep") / "LIMITS.md").read_text(encoding="utf-8") == limits()
     manual = (builtin_rules_dir() / "README.md").read_text(encoding="utf-8")
     assert schema.vocabulary() in manual
     assert coverage.table(RULES) in manual
+
+
+def test_the_reference_page_has_every_rule_and_asks_nobody():
+    page = reference.page(RULES)
+    assert re.findall(r'<article id="([^"]+)"', page) == sorted(
+        FILES, key=lambda rule: reference.place(next(each for each in RULES if each.id == rule))
+    )
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    assert f"script-src 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" in page
+    assert not re.search(r"\b(?:src|srcset|action)=|url\(|@import", page.replace("http-equiv", "").split("</head>")[0])
 
 
 @pytest.mark.parametrize(

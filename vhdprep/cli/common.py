@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vhdprep.errors import UsageError
-from vhdprep.model import Verdict
+from vhdprep.report.words import EXIT_CODES as EXIT_CODES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 EXIT_USAGE = 2
 MAX_KEY = 8 * 1024
 """Bytes of a passphrase that are read; cryptsetup takes 8 MiB of key files, and 512 characters from people."""
-EXIT_CODES = {Verdict.READY: 0, Verdict.NOT_READY: 1, Verdict.INCONCLUSIVE: 3}
 
 
 def complete_rules(incomplete: str) -> list[str]:
@@ -54,7 +53,7 @@ KeyOption = Annotated[
     Path | None,
     typer.Option("--key-file", metavar="FILE", help="The passphrase of LUKS volumes, which libguestfs opens.", show_default=False),
 ]
-FormatOption = Annotated[str, typer.Option("--format", help="text or json.", autocompletion=complete_formats)]
+FormatOption = Annotated[str, typer.Option("--format", help="text, json, markdown, sarif, junit, github or html.", autocompletion=complete_formats)]
 OutputOption = Annotated[Path | None, typer.Option("--output", help="Write the report to this file instead of standard output.", show_default=False)]
 ReportOption = Annotated[
     list[str] | None, typer.Option("--report", metavar="FORMAT=FILE", help="Also write a report; may be repeated.", show_default=False)

@@ -26,6 +26,7 @@ PlanOnlyOption = Annotated[bool, typer.Option("--plan-only", help="Only say what
 PlanOption = Annotated[
     Path | None, typer.Option("--plan", metavar="FILE", help="Carry out exactly this plan, made by --plan-only --format json.", show_default=False)
 ]
+TextOrJsonOption = Annotated[str, typer.Option("--format", help="text or json.")]
 AllowOption = Annotated[
     list[str] | None, typer.Option("--allow", metavar="unsafe", help="Also do what may take away what somebody wants.", show_default=False)
 ]
@@ -43,7 +44,7 @@ def prepare(
     allow: AllowOption = None,
     users: UserOption = None,
     target: AsOption = Target.GENERALIZED,
-    report_format: common.FormatOption = "text",
+    report_format: TextOrJsonOption = "text",
     output: common.OutputOption = None,
     rules: common.RulesOption = None,
     selected: SelectOption = None,

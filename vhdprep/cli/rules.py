@@ -24,13 +24,14 @@ def list_rules(rules: common.RulesOption = None) -> None:
 
 @app.command()
 def explain(rule_id: IdArgument, rules: common.RulesOption = None) -> None:
-    """Why a rule is there, what it looks at, how to fix it, and its sources."""
+    """Why a rule is there, what it looks at, how to fix it, what passes and fails, and its sources."""
     from vhdprep.ruleset.explain import explain as describe
-    from vhdprep.ruleset.load import load_rules, select
+    from vhdprep.ruleset.load import load_rules, read_examples, rule_files, select
 
-    (rule, *more) = select(load_rules(tuple(rules or ())), (rule_id,), ())
-    for each in (rule, *more):
-        typer.echo(describe(each), nl=False)
+    extra = tuple(rules or ())
+    files = rule_files(extra)
+    for each in select(load_rules(extra), (rule_id,), ()):
+        typer.echo(describe(each, read_examples(files[each.id])), nl=False)
 
 
 @app.command("test")

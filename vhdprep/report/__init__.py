@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 if TYPE_CHECKING:
     from vhdprep.model import Report
 
-REPORTERS = ("text", "json")
+REPORTERS = ("text", "json", "markdown", "sarif", "junit", "github", "html")
 """Names of the modules here that have ``render``."""
 
 

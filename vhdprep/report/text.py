@@ -16,17 +16,8 @@ if TYPE_CHECKING:
 
     from vhdprep.model import Finding, Report
 
-_VERDICTS = {
-    Verdict.READY: ("READY", "32"),
-    Verdict.NOT_READY: ("NOT READY", "31"),
-    Verdict.INCONCLUSIVE: ("INCONCLUSIVE", "33"),
-}
-_SEVERITIES = {Severity.ERROR: ("error", "31"), Severity.WARNING: ("warning", "33"), Severity.NOTE: ("note", "36")}
-_HEADINGS = {
-    Severity.ERROR: ("must be fixed before the upload", "must be fixed before the upload"),
-    Severity.WARNING: ("is worth fixing", "are worth fixing"),
-    Severity.NOTE: ("is good to know", "are good to know"),
-}
+_VERDICTS = {Verdict.READY: "32", Verdict.NOT_READY: "31", Verdict.INCONCLUSIVE: "33", None: "36"}
+_SEVERITIES = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.NOTE: "36"}
 EVIDENCE = 6
 """Places that a finding shows unless everything is asked for."""
 
@@ -52,9 +43,8 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
 
 def verdict_line(report: Report, *, colour: bool = False) -> str:
     """One line: the file and its verdict."""
-    text, code = _VERDICTS[report.verdict] if report.verdict else ("INSPECTED", "36")
     part = "" if report.disks else " (an unpacked tree: container and disk were not judged)"
-    return f"{words.safe(report.subject)}: {_paint(text, code, colour)}{part}"
+    return f"{words.safe(report.subject)}: {_paint(words.VERDICTS[report.verdict], _VERDICTS[report.verdict], colour)}{part}"
 
 
 class _Page:
@@ -123,15 +113,12 @@ def _advice(report: Report, page: _Page) -> Iterator[str]:
 
 
 def _failed(report: Report, severity: Severity, page: _Page) -> Iterator[str]:
-    failed = [each for each in _shown(report, page) if each.severity is severity and each.outcome is Outcome.FAIL]
+    failed = words.failed(report, severity, everything=page.verbose)
     if not failed:
         return
-    name, code = _SEVERITIES[severity]
-    one, many = _HEADINGS[Severity.ERROR if severity is report.fail_on else severity]
-    new = "new " if report.baseline and not page.verbose else ""
-    count = f"1 {new}{name} {one}" if len(failed) == 1 else f"{len(failed)} {new}{name}s {many}"
+    code = _SEVERITIES[severity]
     yield ""
-    yield page.bold(_paint(count, code, page.colour))
+    yield page.bold(_paint(words.heading(report, failed), code, page.colour))
     for finding in failed:
         yield ""
         yield from _finding(finding, code, page)
@@ -165,10 +152,7 @@ def _evidence(finding: Finding, page: _Page) -> Iterator[str]:
 
 
 def _undecided(report: Report, page: _Page) -> Iterator[str]:
-    groups: dict[str, list[Finding]] = {}
-    for finding in _shown(report, page):
-        if finding.outcome is Outcome.UNKNOWN:
-            groups.setdefault(finding.reason or "no reason was given", []).append(finding)
+    groups = words.undecided(report, everything=page.verbose)
     if not groups:
         return
     total = sum(len(group) for group in groups.values())
@@ -183,11 +167,6 @@ def _undecided(report: Report, page: _Page) -> Iterator[str]:
         yield from page.paragraph(", ".join(kept) + more, "    ")
 
 
-def _shown(report: Report, page: _Page) -> Iterator[Finding]:
-    """Without those that the baseline's image had as well, unless everything is asked for."""
-    return (each for each in report.findings if each.is_new is not False or page.verbose)
-
-
 def _accepted(report: Report, page: _Page) -> Iterator[str]:
     """What is waived, what there is to say about waivers, what the baseline's image had as well and what it had alone."""
     waived = [each for each in report.findings if each.outcome is Outcome.WAIVED]
@@ -195,17 +174,13 @@ def _accepted(report: Report, page: _Page) -> Iterator[str]:
         yield ""
         yield page.bold(f"{words.count(len(waived), 'finding')} {'is' if len(waived) == 1 else 'are'} waived")
     for finding in waived:
-        yield from page.paragraph(words.safe(f"{finding.rule_id}: {finding.reason or finding.message}"), "  ")
-        for each in finding.waivers:
-            yield from page.paragraph(words.safe(f"until {each.expiry} by {each.owner}: {each.reason} ({each.place})"), "      ")
+        yield from page.paragraph(f"{finding.rule_id}: {finding.title}", "  ")
+        for each in words.accepted(finding):
+            yield from page.paragraph(words.safe(each), "      ")
     for notice in report.notices:
         yield from ("", *page.paragraph(words.safe(notice), "", _paint("notice: ", "33", page.colour)))
-    if (baseline := report.baseline) is not None:
-        known = [each.rule_id for each in report.findings if each.is_new is False]
-        were = f" ({', '.join(known[:4])}{', …' if len(known) > 4 else ''})" if known else ""
-        gone = f"; gone since: {', '.join(baseline.gone)}" if baseline.gone else ""
-        text = f"{sum(each.is_new is True for each in report.findings)} new, {len(known)} as before{were}{gone}. The verdict counts them all."
-        yield from ("", *page.paragraph(words.safe(f"Against {baseline.file} ({baseline.subject}, {baseline.verdict}): {text}"), ""))
+    if text := words.compared(report):
+        yield from ("", *page.paragraph(text, ""))
 
 
 def _rest(report: Report, page: _Page) -> Iterator[str]:

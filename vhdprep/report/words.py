@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from vhdprep.model import ABSENT, Value
+from vhdprep.model import ABSENT, Outcome, Severity, Value, Verdict
 
 if TYPE_CHECKING:
-    from vhdprep.model import Container, DiskReport, GuestFacts, Phase, Provisioner
+    from vhdprep.accepted import Waiver
+    from vhdprep.model import Container, DiskReport, Finding, GuestFacts, Phase, Provisioner, Report, Volume
 
+VERDICTS = {Verdict.READY: "READY", Verdict.NOT_READY: "NOT READY", Verdict.INCONCLUSIVE: "INCONCLUSIVE", None: "INSPECTED"}
+EXIT_CODES = {Verdict.READY: 0, Verdict.NOT_READY: 1, Verdict.INCONCLUSIVE: 3}
+HEADINGS = {
+    Severity.ERROR: ("must be fixed before the upload", "must be fixed before the upload"),
+    Severity.WARNING: ("is worth fixing", "are worth fixing"),
+    Severity.NOTE: ("is good to know", "are good to know"),
+}
+"""What one, and what several failed rules of a severity come to."""
+MAX_SHOWN = 4000
+"""Characters of one text of the image that a report for people shows."""
+MAX_PLACES = 200
+"""Places of one finding that a report in a file shows."""
 _UNITS = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
-_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+_HIDDEN = {"Cc", "Cf", "Cn", "Cs", "Co", "Zl", "Zp"}
+_COMMAND = re.compile(r"([^:]*\bas (?:root|administrator)\b[^:]*): (\S.*)")
 
 
 def safe(text: str) -> str:
-    """Text of the image in one line: every control and direction character shown as an escape, a tab as a space."""
-    text = text.replace("\t", " ")
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_escape(letter) if unicodedata.category(letter) in _HIDDEN else letter for letter in text)
+    """Text of the image in one line: every control and direction character shown as an escape, a tab as a space, the end of a long one cut off."""
+    rest = len(text) - MAX_SHOWN
+    text = text[:MAX_SHOWN].replace("\t", " ")
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(_escape(letter) if unicodedata.category(letter) in _HIDDEN else letter for letter in text)
+    return f"{text}... ({rest} more characters)" if rest > 0 else text
 
 
 def value(seen: Value) -> str:
@@ -29,7 +45,7 @@ def value(seen: Value) -> str:
     if isinstance(seen, bool):
         return "yes" if seen else "no"
     if isinstance(seen, tuple):
-        return ", ".join(safe(each) for each in seen) or "nothing"
+        return safe(", ".join(seen)) or "nothing"
     return safe(str(seen))
 
 
@@ -47,6 +63,89 @@ def size(number: int | None) -> str:
 def count(number: int, noun: str) -> str:
     """``1 rule``, ``2 rules``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def step(text: str) -> tuple[str, str]:
+    """A step of a remedy as what to do and the command to type, either of which may be empty: ``In a shell, as root: rm FILE``."""
+    if text.startswith("  "):
+        return "", text.strip()
+    parts = _COMMAND.fullmatch(text)
+    return (parts[1], parts[2]) if parts else (text, "")
+
+
+def role(described: DiskReport) -> str:
+    """``OS disk``, ``data disk``."""
+    return "OS disk" if described.role == "os" else "data disk"
+
+
+def failed(report: Report, severity: Severity, *, everything: bool = False) -> list[Finding]:
+    """The failed rules of one severity; without ``everything`` only those that the baseline's image did not have."""
+    return [each for each in shown(report, everything=everything) if each.severity is severity and each.outcome is Outcome.FAIL]
+
+
+def undecided(report: Report, *, everything: bool = False) -> dict[str, list[Finding]]:
+    """Why rules could not be decided → which."""
+    groups: dict[str, list[Finding]] = {}
+    for finding in shown(report, everything=everything):
+        if finding.outcome is Outcome.UNKNOWN:
+            groups.setdefault(finding.reason or "no reason was given", []).append(finding)
+    return groups
+
+
+def shown(report: Report, *, everything: bool) -> list[Finding]:
+    """Without those that the baseline's image had as well, unless everything is asked for."""
+    return [each for each in report.findings if each.is_new is not False or everything]
+
+
+def decides(report: Report, severity: Severity) -> bool:
+    """Whether a rule of this severity keeps an image from being ready."""
+    return severity in (Severity.ERROR, report.fail_on)
+
+
+def heading(report: Report, found: list[Finding]) -> str:
+    """``2 errors must be fixed before the upload``, of failed rules of one severity."""
+    severity = found[0].severity
+    noun = f"new {severity}" if all(each.is_new for each in found) else str(severity)
+    return f"{count(len(found), noun)} {HEADINGS[Severity.ERROR if decides(report, severity) else severity][len(found) != 1]}"
+
+
+def waiver(held: Waiver) -> str:
+    """``until 2027-01-31 by the platform team: it is wanted here (waivers.yaml:3)``."""
+    return f"until {held.expiry} by {held.owner}: {held.reason} ({held.place})"
+
+
+def accepted(finding: Finding) -> list[str]:
+    """By whom, until when and why a finding is waived; a line for each waiver."""
+    return [waiver(each) for each in finding.waivers]
+
+
+def compared(report: Report) -> str:
+    """What is new against the baseline, what was so before, what is gone; empty without one."""
+    if (baseline := report.baseline) is None:
+        return ""
+    known = [each.rule_id for each in report.findings if each.is_new is False]
+    were = f" ({', '.join(known[:4])}{', …' if len(known) > 4 else ''})" if known else ""
+    gone = f"; gone since: {', '.join(baseline.gone)}" if baseline.gone else ""
+    text = f"{sum(each.is_new is True for each in report.findings)} new, {len(known)} as before{were}{gone}. The verdict counts them all."
+    return safe(f"Against {baseline.file} ({baseline.subject}, {baseline.verdict}): {text}")
+
+
+def summary(report: Report) -> str:
+    """``2 errors, 1 warning; 204 rules passed, 0 undecided, 264 not applicable; everything was read``."""
+    found = [count(number, severity.value) for severity in Severity if (number := len(failed(report, severity, everything=True)))]
+    rules = [f"{count(report.how_many(Outcome.PASS), 'rule')} passed"]
+    rules += [f"{report.how_many(each)} {word}" for each, word in ((Outcome.UNKNOWN, "undecided"), (Outcome.NOT_APPLICABLE, "not applicable"))]
+    rules += [f"{waived} waived"] if (waived := report.how_many(Outcome.WAIVED)) else []
+    rules += [f"{report.left_out} left out"] if report.left_out else []
+    parts = [", ".join(found) or "nothing failed", ", ".join(rules)] if report.verdict else ["no rules were asked"]
+    return "; ".join([*parts, "not everything was read" if report.gaps else "everything was read"])
+
+
+def state(volume: Volume) -> str:
+    """Whether a volume was read, in words."""
+    if volume.read:
+        return f"read; {volume.reason}" if volume.reason else "read"
+    return f"{'not read' if volume.needed else 'nothing to read'}{f': {volume.reason}' if volume.reason else ''}"
 
 
 def container(described: Container) -> str:
@@ -115,4 +214,4 @@ def disk(described: DiskReport) -> str:
 
 def _escape(letter: str) -> str:
     code = ord(letter)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
