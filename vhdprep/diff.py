@@ -13,6 +13,7 @@ from vhdprep.errors import Unreadable
 from vhdprep.guest import inventory
 from vhdprep.model import Outcome, Target
 from vhdprep.report import json as report_json
+from vhdprep.report.words import size
 from vhdprep.ruleset.evaluate import mask
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ ALL = ("verdict", "state", "system", "disks", "volumes", "boot", "services", "dr
 _SYSTEM = ("os", "product", "version", "arch", "boot", "generations", "init", "hostname")
 _CONTAINER = ("format", "type", "virtual_size", "creator", "parent")
 _VOLUME = ("filesystem", "size", "offset", "uuid", "label", "type_id", "state")
+_SIZES = ("virtual_size", "size", "offset")
 _SHOWN = 3
 
 
@@ -145,10 +147,12 @@ def _volumes(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _words(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, str]:
-    return {name: _word(values[name]) for name in names if name in values}
+    return {name.replace("_", " "): _word(values[name], name) for name in names if name in values}
 
 
-def _word(value: object) -> str:
+def _word(value: object, name: str = "") -> str:
+    if name in _SIZES and type(value) is int:
+        return size(value)
     return "none" if value is None else ", ".join(str(each) for each in value) if isinstance(value, list | tuple) else str(value)
 
 

@@ -140,17 +140,17 @@ def _waive(finding: Finding, wanted: Sequence[Waiver], on_disk: bool) -> tuple[F
     if finding.outcome not in (Outcome.FAIL, Outcome.UNKNOWN):
         return finding, ()
     named = [each for each in wanted if each.outcome == finding.outcome or (each.outcome is None and finding.outcome is Outcome.FAIL and not on_disk)]
-    notices = [_unnamed(each, finding, on_disk) for each in wanted if each not in named]
     touching = [each for each in named if any(_covers(each, where) for where in _places(finding))]
     valid = [each for each in touching if not each.expired]
+    open_places = [where for where in _places(finding) if not any(_covers(each, where) for each in valid)]
+    if not open_places:
+        return finding._replace(outcome=Outcome.WAIVED, waivers=tuple(valid)), ()
+    notices = [_unnamed(each, finding, on_disk) for each in wanted if each not in named]
     notices += [
         f"{each.place}: the waiver of {each.rule} by {each.owner} expired on {each.expiry}; the finding counts again"
         for each in touching
         if each.expired
     ]
-    open_places = [where for where in _places(finding) if not any(_covers(each, where) for each in valid)]
-    if not open_places:
-        return finding._replace(outcome=Outcome.WAIVED, waivers=tuple(valid)), tuple(notices)
     if valid:
         more = f" and {len(open_places) - 1} more" if len(open_places) > 1 else ""
         notices.append(f"{valid[0].place}: the waiver of {finding.rule_id} does not cover {open_places[0]}{more}; the finding counts")

@@ -109,6 +109,16 @@ def test_the_used_and_the_generalized_real_image_in_a_second_and_a_half(real_ima
     assert not {"disks", "volumes", "boot", "drivers"} & set(done.stdout.splitlines())
 
 
+def test_disks_and_volumes_are_told_in_words(image):
+    _, found = difference(image("debian-12-generalized"), image("debian-12-dynamic"))
+    told = {(each["part"], each["name"]): (each["a"], each["b"]) for each in found["differences"]}
+    assert told["disks", "disk type"] == ("fixed", "dynamic")
+    _, found = difference(image("debian-12-generalized"), image("debian-12-mbr"))
+    told = {(each["part"], each["name"]): (each["a"], each["b"]) for each in found["differences"]}
+    assert told["disks", "disk table"] == ("gpt", "mbr")
+    assert told["volumes", "p2"] == ("filesystem vfat, size 12 MiB, offset 2 MiB, uuid A1B2-C3D4, type id C12A7328-F81F-11D2-BA4B-00A0C93EC93B", None)
+
+
 def test_what_an_image_says_is_escaped(image, tmp_path):
     good, evil = tmp_path / "good.json", tmp_path / "evil.json"
     run("inspect", image("debian-12-generalized"), "--format", "json", "--output", good)

@@ -73,6 +73,12 @@ def test_two_waivers_cover_together_what_neither_does_alone(rules):
     assert applied(rules, both, finding(KEYS, "fail", "/a", "/b")) == (Verdict.READY, ["waived"], ())
 
 
+def test_an_expired_waiver_that_was_renewed_is_of_no_use_any_more(rules):
+    both = [waiver(expiry="2026-01-01"), waiver(place="w.yaml:9")]
+    told = ("w.yaml:1: the waiver of linux-ssh-host-keys-removed is of no use here any more; remove it",)
+    assert applied(rules, both, finding()) == (Verdict.READY, ["waived"], told)
+
+
 def test_what_was_not_read_cannot_be_waived(rules):
     assert applied(rules, [waiver(outcome="unknown"), waiver()], finding(), gaps=("p2: LUKS",))[0] is Verdict.INCONCLUSIVE
 
