@@ -69,7 +69,7 @@ def test_the_whole_page_of_one_finding(image, rules):
         "\n"
         f"0 rules passed; 1 failed; 0 undecided; 0 not applicable; {len(rules) - 1} left out by\n"
         "--select or --ignore; everything was read.\n"
-        "What of this can be put right in a copy, is said by:\n"
+        "To see what can be put right in a copy:\n"
         "  vhdprep prepare debian-12-host-keys.vhd --plan-only\n"
     )
 

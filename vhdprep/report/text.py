@@ -213,7 +213,7 @@ def _summary(report: Report, page: _Page) -> Iterator[str]:
         if report.guest and len(report.guest.generations) > 1:
             yield from page.paragraph("It boots as both generations; with V1 in the place of V2 it becomes a Generation 1 image.", "")
     if report.disks and any(each.outcome is Outcome.FAIL and each.remedy and not isinstance(each.remedy, Manual) for each in report.findings):
-        yield "What of this can be put right in a copy, is said by:"
+        yield "To see what can be put right in a copy:"
         yield f"  vhdprep prepare {shlex.quote(words.safe(report.subject))} --plan-only"
 
 
