@@ -98,6 +98,10 @@ class GuestFiles:
         found = self.stat(path)
         return found is not None and found.kind is FileKind.DIRECTORY
 
+    def mounted_at(self, real: str) -> str | None:
+        """A mount point at the resolved path or below it."""
+        return next((point for point in self._mounts if f"{point}/".startswith(f"{real}/")), None)
+
     def names(self, path: str) -> Sequence[str]:
         """Sorted names in a directory; empty when there is none."""
         real = self.resolve(path)

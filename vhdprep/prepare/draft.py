@@ -123,6 +123,13 @@ class DraftFiles:
         """Make a directory."""
         self._put(path, FileStat(FileKind.DIRECTORY, 0, 0o755, 0, 0), "")
 
+    def is_replaced(self, path: str) -> bool:
+        """Whether what stands at ``path`` has to go before something else comes there; a file is written over."""
+        key = self._key(path)
+        old, new = self.base.lstat(path), self._new.get(key)
+        both = {old.kind, new[0].kind} if old is not None and new is not None else {FileKind.FILE}
+        return key in self._gone and both != {FileKind.FILE}
+
     def before(self, path: str) -> Content | None:
         """What stands at ``path`` on the disk; ``digest`` only of what is written over."""
         found = self.base.lstat(path)
@@ -224,6 +231,8 @@ class Draft:
         """Take away what stands at ``path``; a link itself, not what it leads to."""
         real = files.resolve(path, follow_last=False)
         if real:
+            if point := files.mounted_at(real):
+                raise Unreadable(f"{path}: {point} is a mount point, and stays")
             where, spot = self._touch(files, real)
             where.remove(spot.path)
             files.forget()
@@ -238,6 +247,10 @@ class Draft:
         if real is None:
             self.remove(files, path)
             real = self._place(files, path)
+        elif not files.is_file(real):
+            raise Unreadable(f"{path}: is no regular file")
+        elif (found := files.stat(real)) is not None and found.size == len(data) and files.read(real, len(data)) == data:
+            return
         where, spot = self._touch(files, real)
         where.write(spot.path, data)
         files.forget()
@@ -283,6 +296,8 @@ class Draft:
             raise Unreadable(f"{real}: lies on what is not changed here")
         if found.frozen:
             raise Unreadable(found.frozen)
+        if any("\ud800" <= letter <= "\udfff" for letter in inner):
+            raise Unreadable(f"{real}: libguestfs's bindings, which change the copy, take no name that is not UTF-8")
         spot = Spot(found.volume, found.spelled(inner))
         self.drafts[found.volume] = found
         self.touched.setdefault(spot, {})[self.rule] = None

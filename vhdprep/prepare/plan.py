@@ -219,9 +219,12 @@ def _changes(draft: Draft, findings: Iterable[Finding]) -> tuple[Change, ...]:
         if keys := tuple(draft.hives.get(spot, ())):
             found.append(Change(tuple(sorted(rules)), "registry", draft.shown[spot], spot, before, after, keys))
             continue
+        shown = draft.shown[spot]
+        if files.is_replaced(spot.path) and (before != after or (after is not None and after.kind is FileKind.DIRECTORY)):
+            found.append(Change(tuple(sorted(rules)), "remove", shown, spot, before, None))
+            before = None
         if before == after or (after is None and _is_below_removed(spot, draft)):
             continue
-        shown = draft.shown[spot]
         what = "remove" if after is None else {FileKind.LINK: "link", FileKind.DIRECTORY: "directory"}.get(after.kind, "write")
         lines = _lines(draft, spot) if what == "write" and shown not in hidden and not shown.startswith(_NEVER_SHOWN) else ()
         found.append(Change(tuple(sorted(rules)), what, shown, spot, before, after, (), lines))
