@@ -12,6 +12,7 @@ from vhdprep.errors import Unreadable, UsageError
 from vhdprep.model import Finding, Observation, Outcome, Severity
 from vhdprep.prepare import actions, plan, planfile
 from vhdprep.prepare.draft import Content, Draft, DraftDisk, Spot
+from vhdprep.ruleset.evaluate import mask
 from vhdprep.ruleset.load import load_rules
 from vhdprep.ruleset.selftest import build_disk, build_image
 
@@ -48,6 +49,24 @@ def test_hashes_of_passwords_are_in_no_plan():
     planned = made(files, "linux-root-password-locked")
     assert "$6$" not in json.dumps(planfile.as_values(planned.plan))
     assert planned.contents[Spot("p1", "/etc/shadow")] == b"root:*:1:0:::::\nbob:$6$other:1:0:::::\n"
+
+
+def test_a_hash_in_passwd_and_a_secret_behind_a_link_are_in_no_plan():
+    files = {"/etc": {"link": "/real"}, "/real/passwd": "root:ab3xkd9sk2ld0:0:0::/root:/bin/sh\nal:x:1000:1000::/home/al:/bin/sh\n"}
+    planned = made(files, "linux-root-password-locked", users=["al"])
+    assert planned.contents == {Spot("p1", "/real/passwd"): b"root:*:0:0::/root:/bin/sh\n"}
+    assert "ab3xkd9sk2ld0" not in json.dumps(planfile.as_values(planned.plan))
+    files = {"/etc": {"link": "/real"}, "/real/hostname": "0123456789abcdef0123456789abcdef\n"}
+    disk, draft = DraftDisk(build_disk({"files": files})), Draft()
+    draft.write(build_image({"files": {}}, disk).guest.files, "/etc/hostname", "")
+    draft.write(build_image({"files": {}}, disk).guest.files, "/etc/hostname", "new")
+    finding = Finding("r", "t", Severity.ERROR, Outcome.FAIL, "m.", (Observation("(not shown)", "/etc/hostname:1"),))
+    assert [each.lines for each in plan._changes(draft, [finding])] == [()]
+    assert [each.lines for each in plan._changes(draft, [])] == [("-0123456789abcdef0123456789abcdef", "+new")]
+
+
+def test_hashes_of_passwords_are_masked_wherever_they_stand():
+    assert mask("- passwd $6$salt$abc/.x: $y$j9T$ab$cd, price $5 or $1") == "- passwd ***: ***, price $5 or $1"
 
 
 def test_what_is_unsafe_is_withheld_until_it_is_allowed():

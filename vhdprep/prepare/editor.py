@@ -37,6 +37,8 @@ MAX_BLANKED = 10_000
 _NAME = 256
 """Bytes of a name, as a rule."""
 _MAY_BE_FIXED = " (where it must not be changed, take that away in the machine: chattr -ia)"
+_DRIVERS = {"ext2": "ext4", "ext3": "ext4", "ntfs": "ntfs-3g"}
+"""File system → Linux's driver, where their names differ: it is never guessed."""
 _LABEL = "security.selinux"
 
 
@@ -92,7 +94,8 @@ class _GuestfsEditor:
             place = f"/v{number}"
             options = "subvolid=5" if volume.filesystem == "btrfs" else ""
             handle.mkmountpoint(place)
-            _asked(f"{volume.id}: its {volume.filesystem} cannot be mounted for writing", handle.mount_options, options, device, place)
+            kind = _DRIVERS.get(volume.filesystem or "", volume.filesystem)
+            _asked(f"{volume.id}: its {volume.filesystem} cannot be mounted for writing", handle.mount_vfs, options, kind, device, place)
             self._places[volume.id] = place
 
     def blank(self, changes: Sequence[Change]) -> None:

@@ -120,7 +120,7 @@ def prepare(
         convert.append_footer(work.file, copied.size, unique_id=uuid.uuid4(), now=int(time.time()))
         secondopinion.confirm(work.path, copied.size)
         progress(0, 1, "check")
-        backends = ("native", "guestfs") if wish.backend == "auto" and looked.planned.plan.changes else (wish.backend,)
+        backends = ("auto", "guestfs") if wish.backend == "auto" and looked.planned.plan.changes else (wish.backend,)
         after = isolate.call(lambda avoid: _look_at_copy(work, wish, backends, avoid))
         return _finish(work, ledger, looked, after)
 
