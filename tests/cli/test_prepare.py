@@ -70,6 +70,7 @@ def test_calls_that_cannot_be_carried_out_end_in_one_line_and_exit_2(image, tmp_
         ([source], "name the COPY to make, or say --plan-only"),
         ([source, copy, "--plan-only"], "--plan-only makes no copy; leave COPY out"),
         ([source, source], "is there already, and nothing is ever overwritten"),
+        ([source, ""], "is a folder; name the file to make in it"),
         ([source, copy, "--allow", "everything"], "--allow takes only: unsafe"),
         ([source, copy, "--plan", tmp_path / "missing"], "the plan cannot be read"),
         ([tmp_path / "missing", copy], "missing"),

@@ -144,6 +144,22 @@ def test_a_file_that_is_no_plan_is_refused_in_one_line(tmp_path, text):
         planfile.read(path)
 
 
+@pytest.mark.parametrize(
+    ("term", "value"),
+    [("target", "nope"), ("target", 5), ("selected", 5), ("selected", "abc"), ("selected", [["x"]]), ("selected", ["x" * 10_000]), ("users", [{}]),
+     ("users", [1]), ("unsafe", "yes"), ("size", True), ("size", {}), ("digest", "x" * 1_000_000), ("another", 1)],
+)  # fmt: skip
+def test_terms_that_are_none_are_refused_in_one_short_line(tmp_path, term, value):
+    stated = json.loads(planfile.render(made({}).plan, planfile.Terms(1, "d", "r", "generalized", False, (), (), ())))
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(stated), encoding="utf-8")
+    assert planfile.read(path)[1].size == 1
+    stated["terms"][term] = value
+    path.write_text(json.dumps(stated), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"plan\.json: the plan is damaged \((Type|Value)Error: .{5,200}\); make it anew$"):
+        planfile.read(path)
+
+
 def test_the_draft_shows_what_will_be_and_the_disk_stays_as_it_is():
     disk = DraftDisk(build_disk({"files": {"/d/old": "1", "/d/sub/x": "2"}}))
     files, draft = disk.files(disk.volumes[0]), Draft()

@@ -85,6 +85,8 @@ def partial(destination: Path) -> Iterator[Partial]:
     Raises:
         UsageError: something stands there, nothing may be written there, or another run is at it.
     """
+    if not destination.name:
+        raise UsageError(f"{destination}: is a folder; name the file to make in it")
     path = destination.with_name(f".{destination.name}.vhdprep-partial")
     if os.path.lexists(destination):
         _drop_second_name(destination, path)

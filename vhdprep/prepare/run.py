@@ -103,9 +103,8 @@ def prepare(
         CopyFailed: no copy was made; the source is as it was.
         BackendUnavailable: libguestfs is needed and cannot run here.
     """
-    ledger = destination.with_name(LEDGER.format(name=destination.name))
     with partial(destination) as work:
-        refuse_existing(ledger)
+        refuse_existing(ledger := destination.with_name(LEDGER.format(name=destination.name)))
         looked = look(source, wish)
         _refuse_unclean(looked)
         _refuse_hiding(looked.report)
