@@ -52,6 +52,13 @@ def test_lines_are_commented_out_by_their_numbers():
     assert edit.comment_out("a\n# b\nc", {1, 2, 3}) == "# a\n# b\n# c"
 
 
+def test_what_a_backslash_joins_goes_or_is_commented_out_together():
+    text = "# see \\\nal ALL = \\\n  NOPASSWD: ALL\nbob ALL = ALL\nUser_Alias OPS = bob, \\\n  al\n"
+    assert edit.remove_grants(text, "al") == "# see \\\nbob ALL = ALL\nUser_Alias OPS = bob, \\\n  al\n"
+    assert edit.comment_out(text, {2}) == text.replace("al ALL = \\\n  NO", "# al ALL = \\\n#   NO")
+    assert edit.comment_out(text, {6}) == text.replace("User_Alias", "# User_Alias").replace("  al\n", "#   al\n")
+
+
 def test_bytes_that_are_no_text_and_odd_line_ends_survive_an_edit():
     text = b"\xff\xfe\nA=1\r\n\x0cB\n".decode("utf-8", "surrogateescape")
     assert edit.set_value(text, "A", "2").encode("utf-8", "surrogateescape") == b"\xff\xfe\nA=2\r\n\x0cB\n"

@@ -50,6 +50,15 @@ def test_what_is_wrong_with_the_container_is_cured_by_copying(image, rules, tmp_
     assert made.after.verdict is Verdict.READY
 
 
+def test_no_time_of_the_source_changes(image, no_files, tmp_path):
+    source = tmp_path / "source.vhd"
+    source.write_bytes(image("debian-12-dynamic").read_bytes())
+    os.utime(source, ns=(10**18, 2 * 10**18))  # looked at before it was written: a look would be noted
+    before = source.stat()
+    run.prepare(source, tmp_path / "copy.vhd", no_files, progress=quiet)
+    assert source.stat() == before
+
+
 def test_what_stands_at_the_destination_is_never_overwritten(image, no_files, tmp_path):
     copy = tmp_path / "copy.vhd"
     copy.write_text("mine")

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 _VALUE = r"""(?:"[^"\n]*"|'[^'\n]*'|[^\n\r]*?)"""
 _GRUB_LINE = re.compile(r"\s*(?:linux|linux16|linuxefi|kernel)\s")
@@ -62,11 +62,13 @@ def set_ssh_option(text: str, keyword: str, value: str) -> str:
 
 
 def comment_out(text: str, numbers: Collection[int]) -> str:
-    """The text with a ``#`` before these lines, counted from 1; comments and empty lines stay."""
-    return "".join(
-        f"# {line}" if number in numbers and line.strip() and not line.lstrip().startswith("#") else line
-        for number, line in enumerate(pieces(text), 1)
-    )
+    """The text with a ``#`` before these lines, counted from 1, and before what belongs to them; comments and empty lines stay."""
+    out, at = [], 0
+    for whole in _logical_lines(text):
+        is_meant = any(at + number in numbers for number in range(1, len(whole) + 1))
+        out += [f"# {line}" if is_meant and line.strip() and not line.lstrip().startswith("#") else line for line in whole]
+        at += len(whole)
+    return "".join(out)
 
 
 def set_fields(text: str, name: str, fields: dict[int, str]) -> str:
@@ -101,7 +103,7 @@ def remove_member(text: str, name: str) -> str:
 
 def remove_grants(text: str, name: str) -> str:
     """A file of sudoers without the lines that begin with ``name``."""
-    return "".join(line for line in pieces(text) if line.split()[:1] != [name])
+    return "".join(line for whole in _logical_lines(text) if whole[0].split()[:1] != [name] for line in whole)
 
 
 def replace_field(text: str, number: int, field: int, value: str) -> str:
@@ -191,6 +193,18 @@ def fit_environment(text: str) -> str:
     if len(body) > GRUBENV_SIZE:
         raise ValueError("the environment block is full")
     return body.ljust(GRUBENV_SIZE, b"#").decode("utf-8", "surrogateescape")
+
+
+def _logical_lines(text: str) -> Iterator[list[str]]:
+    """Lines, each with those that a backslash at its end joins to it."""
+    whole: list[str] = []
+    for line in pieces(text):
+        whole.append(line)
+        if not line.rstrip("\r\n").endswith("\\") or whole[0].lstrip().startswith("#"):
+            yield whole
+            whole = []
+    if whole:
+        yield whole
 
 
 def _with_arguments(head: str, line: str, add: Sequence[str], remove: Sequence[str]) -> str:
