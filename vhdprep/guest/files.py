@@ -269,8 +269,7 @@ class GuestFiles:
         """``base`` and every directory below it, links not followed."""
         key = self.key(base)
         if key not in self._trees:
-            found: list[str] = []
-            pending = [base]
+            found, pending = list[str](), [base]
             while pending:
                 directory = pending.pop()
                 found.append(directory)

@@ -127,8 +127,7 @@ class DraftFiles:
         """Whether what stands at ``path`` has to go before something else comes there; a file is written over."""
         key = self._key(path)
         old, new = self.base.lstat(path), self._new.get(key)
-        both = {old.kind, new[0].kind} if old is not None and new is not None else {FileKind.FILE}
-        return key in self._gone and both != {FileKind.FILE}
+        return key in self._gone and old is not None and new is not None and {old.kind, new[0].kind} != {FileKind.FILE}
 
     def before(self, path: str) -> Content | None:
         """What stands at ``path`` on the disk; ``digest`` only of what is written over."""
@@ -217,11 +216,7 @@ class Draft:
         """Bytes written so far, also those written over again."""
 
     def text(self, files: GuestFiles, path: str) -> str | None:
-        """A configuration file, every byte kept; None = no such file.
-
-        Raises:
-            Unreadable: as ``GuestFiles.text``.
-        """
+        """A configuration file, every byte kept; None = no such file. What cannot be read is ``Unreadable``, as for ``GuestFiles.text``."""
         if files.text(path) is None:
             return None
         found = files.stat(path)
