@@ -36,7 +36,7 @@ MAX_BLANKED = 10_000
 """Files of one removed directory that are overwritten before; larger ones than a mebibyte are only removed."""
 _NAME = 256
 """Bytes of a name, as a rule."""
-_MAY_BE_FIXED = " (where it must not be changed, take that away in the machine: chattr -ia)"
+_IF_IMMUTABLE = " (if it is immutable, in the machine: chattr -ia FILE)"
 _DRIVERS = {"ext2": "ext4", "ext3": "ext4", "ntfs": "ntfs-3g"}
 """File system → Linux's driver, where their names differ: it is never guessed."""
 _LABEL = "security.selinux"
@@ -122,7 +122,7 @@ class _GuestfsEditor:
         found = self._look(change, path)
         size = found["st_size"]
         if stat.S_ISREG(found["st_mode"]) and found["st_nlink"] == 1 and 0 < size <= _PIECE:
-            _asked(f"{change.shown}: cannot be overwritten{_MAY_BE_FIXED}", self._handle.pwrite, path, bytes(size), 0)
+            _asked(f"{change.shown}: cannot be overwritten{_IF_IMMUTABLE}", self._handle.pwrite, path, bytes(size), 0)
 
     def _look(self, change: Change, path: str) -> Mapping[str, int]:
         return _asked(f"{change.shown}: is not in the copy, though it was read there", self._handle.lstatns, path)
