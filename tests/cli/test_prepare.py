@@ -73,6 +73,7 @@ def test_calls_that_cannot_be_carried_out_end_in_one_line_and_exit_2(image, tmp_
         ([source], "name the COPY to make, or say --plan-only"),
         ([source, copy, "--plan-only"], "--plan-only makes no copy; leave COPY out"),
         ([source, source], "is there already, and nothing is ever overwritten"),
+        ([source, ""], "is a folder; name the file to make in it"),
         ([source, copy, "--allow", "everything"], "--allow takes only: unsafe"),
         ([source, copy, "--plan", tmp_path / "missing"], "the plan cannot be read"),
         ([tmp_path / "missing", copy], "missing"),
@@ -83,6 +84,22 @@ def test_calls_that_cannot_be_carried_out_end_in_one_line_and_exit_2(image, tmp_
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), arguments
         assert why in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_report_is_written_over_neither_the_image_nor_the_copy(image, tmp_path):
+    source, alias, copy = image("debian-12-dynamic"), tmp_path / "alias", tmp_path / "copy.vhd"
+    before = source.read_bytes()
+    alias.symlink_to(source)
+    for arguments in (
+        [source, copy, "--output", alias],
+        [source, "--plan-only", "--output", source],
+        [source, copy, "--output", tmp_path / "." / copy.name],
+    ):
+        done = run(*arguments, "--select", "vhd-*")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert "is the image; name another file for the report" in done.stderr
+    assert source.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [alias]
 
 
 def test_quiet_prints_the_copys_verdict_alone(image, tmp_path):

@@ -14,6 +14,7 @@ from vhdprep.prepare import edit
         ("A=1", "A=1\nKEY=new\n"),
         ("KEY=a\r\n", "KEY=new\r\n"),
         ('KEY="a # b"\n', "KEY=new\n"),
+        ("KEY=a#b\n", "KEY=new\n"),
         ("KEYS=1\n", "KEYS=1\nKEY=new\n"),
         ("", "KEY=new\n"),
     ],
@@ -51,6 +52,13 @@ def test_lines_are_commented_out_by_their_numbers():
     assert edit.comment_out("a\n# b\nc", {1, 2, 3}) == "# a\n# b\n# c"
 
 
+def test_what_a_backslash_joins_goes_or_is_commented_out_together():
+    text = "# see \\\nal ALL = \\\n  NOPASSWD: ALL\nbob ALL = ALL\nUser_Alias OPS = bob, \\\n  al\n"
+    assert edit.remove_grants(text, "al") == "# see \\\nbob ALL = ALL\nUser_Alias OPS = bob, \\\n  al\n"
+    assert edit.comment_out(text, {2}) == text.replace("al ALL = \\\n  NO", "# al ALL = \\\n#   NO")
+    assert edit.comment_out(text, {6}) == text.replace("User_Alias", "# User_Alias").replace("  al\n", "#   al\n")
+
+
 def test_bytes_that_are_no_text_and_odd_line_ends_survive_an_edit():
     text = b"\xff\xfe\nA=1\r\n\x0cB\n".decode("utf-8", "surrogateescape")
     assert edit.set_value(text, "A", "2").encode("utf-8", "surrogateescape") == b"\xff\xfe\nA=2\r\n\x0cB\n"
@@ -80,6 +88,30 @@ def test_the_defaults_of_grub_gain_in_one_variable_and_lose_in_all():
     assert edit.set_default_arguments("", ["a"], []) == 'GRUB_CMDLINE_LINUX="a"\n'
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (r'GRUB_CMDLINE_LINUX="dyndbg=\"file a +p\" quiet"', r'GRUB_CMDLINE_LINUX="dyndbg=\"file a +p\" a=1"'),
+        (r'GRUB_CMDLINE_LINUX="quiet b=\"c\""', r'GRUB_CMDLINE_LINUX="b=\"c\" a=1"'),
+        ("GRUB_CMDLINE_LINUX+=' quiet'", "GRUB_CMDLINE_LINUX+=' a=1'"),
+        ("GRUB_CMDLINE_LINUX=quiet", 'GRUB_CMDLINE_LINUX="a=1"'),
+        ("GRUB_CMDLINE_LINUX='b=\"c d\"' # x", "GRUB_CMDLINE_LINUX='b=\"c d\" a=1' # x"),
+    ],
+)
+def test_the_defaults_of_grub_stay_a_script_that_the_shell_reads(before, after):
+    assert edit.set_default_arguments(before, ["a=1"], ["quiet"]) == after
+
+
+@pytest.mark.parametrize("text", ['GRUB_CMDLINE_LINUX="a \\\n  b"\n', 'GRUB_CMDLINE_LINUX="a"$MORE\n', 'GRUB_CMDLINE_LINUX="a\n'])
+def test_defaults_whose_quotes_are_not_understood_are_left_alone(text):
+    with pytest.raises(ValueError, match="line 1 is quoted in a way"):
+        edit.set_default_arguments(text, ["a=1"], [])
+
+
+def test_a_quote_without_its_fellow_is_kept():
+    assert edit.arguments("ro it's quiet", ["a"], ["quiet"]) == "ro it's a"
+
+
 def test_every_entry_of_a_menu_gets_the_arguments():
     before = "menuentry 'x' {\n\tlinux\t/vmlinuz root=UUID=1 quiet\n\tinitrd /i\n}\n"
     after = "menuentry 'x' {\n\tlinux\t/vmlinuz root=UUID=1 a=1\n\tinitrd /i\n}\n"
@@ -97,3 +129,6 @@ def test_grubs_environment_keeps_its_size():
         edit.set_environment(block, "kernelopts", lambda line: "x" * 1024)
     with pytest.raises(ValueError, match="no kernelopts"):
         edit.set_environment("short", "kernelopts", lambda line: line)
+    with pytest.raises(ValueError, match="full"):  # a variable that no longer fits is never cut off
+        edit.fit_environment(block.rstrip("#") + "saved_entry=" + "x" * 1000 + "\n")
+    assert len(edit.fit_environment("# GRUB Environment Block\ntitle=ä\n").encode()) == edit.GRUBENV_SIZE

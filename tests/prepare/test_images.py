@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from vhdprep import remedy as kinds
 from vhdprep.check import check, open_image
 from vhdprep.diff import compare, look
+from vhdprep.disk.backend import FileKind
 from vhdprep.model import Outcome, Target, Verdict
 from vhdprep.prepare import run
 from vhdprep.ruleset.load import load_rules
@@ -150,11 +152,31 @@ def test_owner_mode_and_selinux_label_of_an_edited_file_are_kept_and_new_files_g
     assert "system_u:object_r:shadow_t:s0" in said
 
 
+@pytest.mark.skipif(shutil.which("debugfs") is None, reason="debugfs is not installed")
+def test_odd_links_names_and_pipes_are_no_obstacle(image, wish, tmp_path):
+    source, copy = tmp_path / "source.vhd", tmp_path / "copy.vhd"
+    shutil.copy(image("debian-12-used"), source)
+    with open_image(source, target=Target.GENERALIZED) as opened:
+        offset = next(each.offset for each in opened.os_disk.disk.volumes if each.id == opened.guest.root)
+    link = "/etc/modprobe.d/here.conf"
+    debugfs(source, offset, "mkdir /etc/modprobe.d", f"symlink {link} /nowhere", "symlink /home/azureuser/caf\udce9 x",
+            "symlink '/home/azureuser/two\twords' x", "mknod /home/azureuser/pipe p", "mknod /home/azureuser/disk b 8 0",
+            "rm /etc/machine-id", "mknod /etc/machine-id p")  # fmt: skip
+    chosen = [rule for rule in wish.rules if rule.id in ("linux-hostname-reset", "linux-machine-id-unset", "linux-human-accounts-removed")]
+    chosen = tuple(rule._replace(remedy=kinds.WriteFile(link, "text")) if "hostname" in rule.id else rule for rule in chosen)
+    made = run.prepare(source, copy, run.Wish(chosen, users=("azureuser",)), progress=quiet)
+    assert made.ledger is not None
+    with open_image(copy, target=Target.GENERALIZED) as opened:
+        files = opened.guest.files
+        assert (files.lstat(link).kind, files.text(link)) == (FileKind.FILE, "text\n")
+        assert files.lstat("/home/azureuser") is None
+
+
 def debugfs(image, offset, *commands):
     """What debugfs says to ``commands``."""
-    text = "\n".join(commands) + "\n"
-    found = subprocess.run(["debugfs", "-w", f"{image}?offset={offset}"], input=text, capture_output=True, text=True, check=True)
-    return found.stdout
+    text = ("\n".join(commands) + "\n").encode("utf-8", "surrogateescape")
+    found = subprocess.run(["debugfs", "-w", f"{image}?offset={offset}"], input=text, capture_output=True, check=True)
+    return found.stdout.decode()
 
 
 def test_diff_lists_what_prepare_did_and_nothing_else(done, rules):

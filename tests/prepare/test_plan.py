@@ -8,10 +8,11 @@ import pytest
 
 from vhdprep import remedy as kinds
 from vhdprep.disk.backend import FileKind
-from vhdprep.errors import UsageError
-from vhdprep.model import Finding, Outcome, Severity
+from vhdprep.errors import Unreadable, UsageError
+from vhdprep.model import Finding, Observation, Outcome, Severity
 from vhdprep.prepare import actions, plan, planfile
 from vhdprep.prepare.draft import Content, Draft, DraftDisk, Spot
+from vhdprep.ruleset.evaluate import mask
 from vhdprep.ruleset.load import load_rules
 from vhdprep.ruleset.selftest import build_disk, build_image
 
@@ -50,6 +51,24 @@ def test_hashes_of_passwords_are_in_no_plan():
     assert planned.contents[Spot("p1", "/etc/shadow")] == b"root:*:1:0:::::\nbob:$6$other:1:0:::::\n"
 
 
+def test_a_hash_in_passwd_and_a_secret_behind_a_link_are_in_no_plan():
+    files = {"/etc": {"link": "/real"}, "/real/passwd": "root:ab3xkd9sk2ld0:0:0::/root:/bin/sh\nal:x:1000:1000::/home/al:/bin/sh\n"}
+    planned = made(files, "linux-root-password-locked", users=["al"])
+    assert planned.contents == {Spot("p1", "/real/passwd"): b"root:*:0:0::/root:/bin/sh\n"}
+    assert "ab3xkd9sk2ld0" not in json.dumps(planfile.as_values(planned.plan))
+    files = {"/etc": {"link": "/real"}, "/real/hostname": "0123456789abcdef0123456789abcdef\n"}
+    disk, draft = DraftDisk(build_disk({"files": files})), Draft()
+    draft.write(build_image({"files": {}}, disk).guest.files, "/etc/hostname", "")
+    draft.write(build_image({"files": {}}, disk).guest.files, "/etc/hostname", "new")
+    finding = Finding("r", "t", Severity.ERROR, Outcome.FAIL, "m.", (Observation("(not shown)", "/etc/hostname:1"),))
+    assert [each.lines for each in plan._changes(draft, [finding])] == [()]
+    assert [each.lines for each in plan._changes(draft, [])] == [("-0123456789abcdef0123456789abcdef", "+new")]
+
+
+def test_hashes_of_passwords_are_masked_wherever_they_stand():
+    assert mask("- passwd $6$salt$abc/.x: $y$j9T$ab$cd, price $5 or $1") == "- passwd ***: ***, price $5 or $1"
+
+
 def test_what_is_unsafe_is_withheld_until_it_is_allowed():
     files = {"/etc/krb5.keytab": "k"}
     withheld = made(files, "linux-host-keytab-removed").plan
@@ -84,6 +103,20 @@ def test_an_account_is_deleted_only_by_name_and_with_everything_that_is_its_own(
     assert planned.contents[Spot("p1", "/etc/group")] == b"sudo:x:27:\n"
 
 
+@pytest.mark.parametrize("home", ["/home/../etc", "//etc", "/lib/x", "/home/./../usr/share", "/home/bob/..", "/home/al/../bob"])
+def test_a_home_that_leads_elsewhere_is_spared(home):
+    files = {
+        "/etc/passwd": f"root:x:0:0::/root:/bin/sh\nal:x:1000:1000::{home}:/bin/sh\nbob:x:1001:1001::/home/bob:/bin/sh\n",
+        "/etc/important": "x", "/lib": {"link": "usr/lib"}, "/usr/lib/x/y": "x", "/usr/share/doc": "x", "/home/bob/file": "x",
+    }  # fmt: skip
+    assert [each.shown for each in made(files, "linux-human-accounts-removed", users=["al"]).plan.changes] == ["/etc/passwd"]
+
+
+def test_a_home_in_which_another_account_lives_is_spared():
+    files = {"/etc/passwd": "al:x:1000:1000::/home/al:/bin/sh\nbo:x:1001:1001::/home/al/bo:/bin/sh\n", "/home/al/bo/x": "x"}
+    assert [each.shown for each in made(files, "linux-human-accounts-removed", users=["al"]).plan.changes] == ["/etc/passwd"]
+
+
 @pytest.mark.parametrize(("name", "why"), [("nobody-there", "no such account"), ("root", "rights of root")])
 def test_an_account_that_is_not_there_or_is_root_is_refused(name, why):
     with pytest.raises(UsageError, match=why):
@@ -108,6 +141,22 @@ def test_a_file_that_is_no_plan_is_refused_in_one_line(tmp_path, text):
     path = tmp_path / "plan.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match=r"plan\.json: (is no plan|the plan is damaged)"):
+        planfile.read(path)
+
+
+@pytest.mark.parametrize(
+    ("term", "value"),
+    [("target", "nope"), ("target", 5), ("selected", 5), ("selected", "abc"), ("selected", [["x"]]), ("selected", ["x" * 10_000]), ("users", [{}]),
+     ("users", [1]), ("unsafe", "yes"), ("size", True), ("size", {}), ("digest", "x" * 1_000_000), ("another", 1)],
+)  # fmt: skip
+def test_terms_that_are_none_are_refused_in_one_short_line(tmp_path, term, value):
+    stated = json.loads(planfile.render(made({}).plan, planfile.Terms(1, "d", "r", "generalized", False, (), (), ())))
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(stated), encoding="utf-8")
+    assert planfile.read(path)[1].size == 1
+    stated["terms"][term] = value
+    path.write_text(json.dumps(stated), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"plan\.json: the plan is damaged \((Type|Value)Error: .{5,200}\); make it anew$"):
         planfile.read(path)
 
 
@@ -146,3 +195,62 @@ def test_passwords_in_the_registry_are_in_no_plan():
     finding = Finding("r", "t", Severity.ERROR, Outcome.FAIL, "m.", remedy=kinds.RemoveRegistryValue(key, "DefaultPassword"))
     actions.apply(finding, build_image(given, disk).guest, draft)
     assert [(each.name, each.before) for each in draft.keys] == [("DefaultPassword", "(not shown)")]
+
+
+def changes_of(disk, draft):
+    return [(each.what, each.spot.path, each.before, each.after) for each in plan._changes(draft, ())]
+
+
+def test_what_is_no_file_goes_before_a_file_or_a_link_comes_there():
+    disk = DraftDisk(build_disk({"files": {"/a": {"link": "/nowhere"}, "/b": "file", "/c": {"link": "/old"}, "/d/old": "x"}}))
+    guest, draft = build_image({"files": {}}, disk).guest, Draft()
+    draft.write(guest.files, "/a", "text")
+    draft.link(guest.files, "/b", "/new")
+    draft.link(guest.files, "/c", "/new")
+    draft.remove(guest.files, "/d")
+    draft.write(guest.files, "/d/new", "text")
+    text = Content(FileKind.FILE, 4, "982d9e3eb996f559e633f4d194def3761d909f5a3b647d1a851fead67c32c9d1")
+    new, directory = Content(FileKind.LINK, target="/new"), Content(FileKind.DIRECTORY)
+    assert changes_of(disk, draft) == [
+        ("remove", "/a", Content(FileKind.LINK, target="/nowhere"), None),
+        ("remove", "/b", Content(FileKind.FILE, 4, "3b9c358f36f0a31b6ad3e14f309c7cf198ac9246e8316f9ce543d5b19ac02b80"), None),
+        ("remove", "/c", Content(FileKind.LINK, target="/old"), None),
+        ("remove", "/d", directory, None),
+        ("write", "/a", None, text),
+        ("link", "/b", None, new),
+        ("link", "/c", None, new),
+        ("directory", "/d", None, directory),
+        ("write", "/d/new", None, text),
+    ]
+
+
+def test_nothing_is_written_over_a_directory_or_under_a_name_that_is_no_text():
+    disk = DraftDisk(build_disk({"files": {"/d/x": "1", "/\udcff": "2"}}))
+    guest, draft = build_image({"files": {}}, disk).guest, Draft()
+    with pytest.raises(Unreadable, match="/d: is no regular file"):
+        draft.write(guest.files, "/d", "text")
+    with pytest.raises(Unreadable, match="no name that is not UTF-8"):
+        draft.remove(guest.files, "/\udcff")
+    draft.write(guest.files, "/d/x", "1")  # what is there already is no change
+    assert draft.touched == {}
+
+
+def test_what_another_volume_is_mounted_on_stays():
+    disk = DraftDisk(build_disk({"files": {"/home/al/data/x": "1", "/home/bo": {"directory": True}}}))
+    guest, draft = build_image({"files": {}}, disk).guest, Draft()
+    guest.files.mount("/home/al/data", disk.files(disk.volumes[0]))
+    for path in ("/home/al/data", "/home/al", "/home"):
+        with pytest.raises(Unreadable, match="/home/al/data is a mount point, and stays"):
+            draft.remove(guest.files, path)
+    draft.remove(guest.files, "/home/bo")
+    assert [spot.path for spot in draft.touched] == ["/home/bo"]
+
+
+def test_a_name_that_ends_like_the_number_of_a_line_is_a_name():
+    files = {"/etc/ssh/ssh_host_rsa_key:1": "k", "/etc/ssh/ssh_host_rsa_key": {"directory": True}}
+    finding = Finding(
+        "r", "t", Severity.ERROR, Outcome.FAIL, "m.", (Observation("x", "/etc/ssh/ssh_host_rsa_key:1"),), remedy=kinds.RemoveFoundFiles()
+    )
+    disk, draft = DraftDisk(build_disk({"files": files})), Draft()
+    actions.apply(finding, build_image({"files": {}}, disk).guest, draft)
+    assert [spot.path for spot in draft.touched] == ["/etc/ssh/ssh_host_rsa_key:1"]

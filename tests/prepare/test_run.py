@@ -50,6 +50,15 @@ def test_what_is_wrong_with_the_container_is_cured_by_copying(image, rules, tmp_
     assert made.after.verdict is Verdict.READY
 
 
+def test_no_time_of_the_source_changes(image, no_files, tmp_path):
+    source = tmp_path / "source.vhd"
+    source.write_bytes(image("debian-12-dynamic").read_bytes())
+    os.utime(source, ns=(10**18, 2 * 10**18))  # looked at before it was written: a look would be noted
+    before = source.stat()
+    run.prepare(source, tmp_path / "copy.vhd", no_files, progress=quiet)
+    assert source.stat() == before
+
+
 def test_what_stands_at_the_destination_is_never_overwritten(image, no_files, tmp_path):
     copy = tmp_path / "copy.vhd"
     copy.write_text("mine")
@@ -59,10 +68,12 @@ def test_what_stands_at_the_destination_is_never_overwritten(image, no_files, tm
     assert left_in(tmp_path) == ["copy.vhd"]
 
 
-def test_nothing_is_left_where_the_list_of_changes_cannot_be_written(image, no_files, tmp_path):
+def test_a_list_of_changes_that_is_there_already_is_said_before_anything_is_copied(image, no_files, tmp_path):
     (tmp_path / "copy.vhd.changes.json").write_text("an older one")
-    with pytest.raises(UsageError, match="is there already"):
-        run.prepare(image("debian-12-dynamic"), tmp_path / "copy.vhd", no_files, progress=quiet)
+    steps = []
+    with pytest.raises(UsageError, match=r"copy\.vhd\.changes\.json: is there already"):
+        run.prepare(image("debian-12-dynamic"), tmp_path / "copy.vhd", no_files, progress=lambda *step: steps.append(step))
+    assert steps == []
     assert left_in(tmp_path) == ["copy.vhd.changes.json"]
 
 
@@ -142,6 +153,9 @@ def test_a_reviewed_plan_is_carried_out_on_the_image_it_was_made_for_and_on_no_o
         run.prepare(source, tmp_path / "other.vhd", wish, reviewed=reviewed, progress=quiet)
     with pytest.raises(UsageError, match="the plan was changed"):
         run.prepare(source, tmp_path / "other.vhd", no_files, reviewed=(reviewed[0]._replace(copy=()), terms), progress=quiet)
+    with pytest.raises(UsageError) as refused:
+        run.prepare(source, tmp_path / "other.vhd", no_files, reviewed=(reviewed[0], terms._replace(digest="x" * 1_000_000)), progress=quiet)
+    assert len(str(refused.value)) < 500
     assert left_in(tmp_path) == ["copy.vhd", "copy.vhd.changes.json"]
 
 

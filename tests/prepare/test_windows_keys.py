@@ -74,6 +74,13 @@ def test_what_somebody_may_want_is_withheld_without_a_word_of_the_user():
     assert (edits(found), [each.rule for each in found.withheld]) == ([], ["windows-autologon-off"])
 
 
+@pytest.mark.parametrize("key", ["HKLM\\SYSTEM\\\\Setup\\", "HKLM\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Setup", "HKLM\\SYSTEM"])
+def test_what_sysprep_notes_is_not_removed_with_a_key_above_it(key):
+    rule = RULES["windows-imagestate-generalized"]._replace(remedy=kinds.RemoveRegistryKey(key))
+    found = made({STATE: {"ImageState": "IMAGE_STATE_COMPLETE"}, "HKLM\\SYSTEM\\Setup": {"SetupType": 0}}, rule, unsafe=True)
+    assert (found.changes, [each.reason for each in found.manual]) == ((), [f"{key}: only Setup and Sysprep write there"])
+
+
 @pytest.mark.parametrize(
     ("key", "name"),
     [

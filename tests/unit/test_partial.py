@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import pytest
 
 from vhdprep.errors import CopyFailed, UsageError
-from vhdprep.prepare.partial import partial
+from vhdprep.prepare.partial import Partial, partial
 
 
 def names(folder):
@@ -76,7 +77,7 @@ def test_where_there_are_no_links_it_is_renamed_and_still_overwrites_nothing(tmp
 KILLED = """
 import sys, time
 from pathlib import Path
-from vhdprep.prepare.partial import partial
+from vhdprep.prepare.partial import Partial, partial
 with partial(Path(sys.argv[1])) as work:
     work.file.write(b"half")
     print("ready", flush=True)
@@ -164,3 +165,20 @@ def test_a_folder_that_may_not_be_written_is_one_clear_line(tmp_path):
     finally:
         os.seteuid(0)
     assert names(tmp_path) == []
+
+
+def test_a_text_is_written_to_its_end_or_refused(tmp_path):
+    class Slow:
+        room = 100
+
+        def write(self, data):
+            if not self.room:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            taken = min(7, len(data), self.room)
+            self.room -= taken
+            return taken
+
+    work = Partial(tmp_path / "new", tmp_path / ".new", Slow())
+    work.write("x" * 99)
+    with pytest.raises(CopyFailed, match="No space left"):
+        work.write("yy")

@@ -14,7 +14,7 @@ from vhdprep.errors import UsageError
 from vhdprep.report.words import EXIT_CODES as EXIT_CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from vhdprep.model import Report
 
@@ -146,9 +146,21 @@ def parse_reports(images: Sequence[Path], pairs: list[str] | None, main: tuple[s
     for name, path in found:
         if name not in REPORTERS:
             raise UsageError(f"there is no report format {name!r}; choose one of: {', '.join(REPORTERS)}")
-        if path is not None and path.exists() and any(each.is_file() and path.samefile(each) for each in images):
-            raise UsageError(f"{path}: is the image; name another file for the report")
+        refuse_image(path, images)
     return found
+
+
+def refuse_image(output: Path | None, images: Iterable[Path]) -> None:
+    """What is written must be none of the images, be they there or still to be made.
+
+    Raises:
+        UsageError: it is one of them.
+    """
+    if output is None:
+        return
+    for each in images:
+        if output.resolve() == each.resolve() or (each.is_file() and output.exists() and output.samefile(each)):
+            raise UsageError(f"{output}: is the image; name another file for the report")
 
 
 def use_colour() -> bool:

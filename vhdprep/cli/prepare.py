@@ -66,6 +66,7 @@ def prepare(
         raise UsageError("name the COPY to make, or say --plan-only" if copy is None else "--plan-only makes no copy; leave COPY out")
     if any(each != "unsafe" for each in allow or ()) or report_format not in ("text", "json"):
         raise UsageError("--allow takes only: unsafe; --format takes text or json")
+    common.refuse_image(output, (each for each in (image, copy, plan) if each is not None))
     reviewed = planfile.read(plan) if plan is not None else None
     wish = Wish((), target, backend, bool(allow), tuple(users or ()), tuple(selected or ()), tuple(ignored or ()))
     if reviewed is not None:

@@ -98,6 +98,10 @@ class GuestFiles:
         found = self.stat(path)
         return found is not None and found.kind is FileKind.DIRECTORY
 
+    def mounted_at(self, real: str) -> str | None:
+        """A mount point at the resolved path or below it."""
+        return next((point for point in self._mounts if f"{point}/".startswith(f"{real}/")), None)
+
     def names(self, path: str) -> Sequence[str]:
         """Sorted names in a directory; empty when there is none."""
         real = self.resolve(path)
@@ -265,8 +269,7 @@ class GuestFiles:
         """``base`` and every directory below it, links not followed."""
         key = self.key(base)
         if key not in self._trees:
-            found: list[str] = []
-            pending = [base]
+            found, pending = list[str](), [base]
             while pending:
                 directory = pending.pop()
                 found.append(directory)

@@ -63,7 +63,7 @@ class Task(NamedTuple):
         """Files and the numbers of their lines that the finding names."""
         found: dict[str, set[int]] = {}
         for each in self.finding.observations:
-            if place := _PLACE.match(each.where):
+            if (place := _PLACE.match(each.where)) and self.guest.files.lstat(each.where) is None:
                 found.setdefault(place[1], set()).add(int(place[2]))
         yield from found.items()
 

@@ -29,16 +29,18 @@ def change(guest: Guest, draft: Draft, add: Sequence[str], remove: Sequence[str]
     """Add and remove the arguments wherever they are written."""
     if not _found(guest, (*_MENUS, *_ENTRIES, *_EXTLINUX, *_CMDLINES, *_DEFAULTS)):
         raise Unreadable("no boot loader that is known here has a configuration")
+    entries = _found(guest, _ENTRIES)
+    through = any("$kernelopts" in (guest.files.text(path) or "") for path in entries)
+    blocks = [path for path in _found(guest, _ENVIRONMENTS) if "\nkernelopts=" in (guest.files.text(path) or "")]
+    if through and not blocks:
+        raise Unreadable("the entries take their arguments from GRUB's environment block (kernelopts), and none has them")
     first = True
     for path in _found(guest, _DEFAULTS):
         wanted = add if first else ()  # the main file alone gets what is new
         _edit(guest, draft, path, lambda text, wanted=wanted: edit.set_default_arguments(text, wanted, remove))  # type: ignore[misc]
         first = False
-    through = False
-    for path in _found(guest, _ENTRIES):
-        text = guest.files.text(path) or ""
-        through = through or "$kernelopts" in text
-        own = () if "$kernelopts" in text else add
+    for path in entries:
+        own = () if "$kernelopts" in (guest.files.text(path) or "") else add
         _edit(guest, draft, path, lambda text, own=own: edit.set_entry_arguments(text, own, remove))  # type: ignore[misc]
     for path in _found(guest, _MENUS):
         _edit(guest, draft, path, lambda text: edit.set_menu_arguments(text, add, remove))
@@ -46,11 +48,8 @@ def change(guest: Guest, draft: Draft, add: Sequence[str], remove: Sequence[str]
         _edit(guest, draft, path, lambda text: edit.set_entry_arguments(text, add, remove, "append"))
     for path in _found(guest, _CMDLINES):
         _edit(guest, draft, path, lambda text: edit.arguments(text, add, remove) + "\n")
-    for path in _found(guest, _ENVIRONMENTS) if through else ():
-        try:
-            _edit(guest, draft, path, lambda text: edit.set_environment(text, "kernelopts", lambda line: edit.arguments(line, add, remove)))
-        except ValueError as error:
-            raise Unreadable(f"{path}: {error}") from error
+    for path in blocks if through else ():
+        _edit(guest, draft, path, lambda text: edit.set_environment(text, "kernelopts", lambda line: edit.arguments(line, add, remove)))
 
 
 def name_root(guest: Guest, draft: Draft, name: str) -> None:
@@ -64,7 +63,7 @@ def name_root(guest: Guest, draft: Draft, name: str) -> None:
 
 def _renamed(text: str, name: str, *, is_block: bool) -> str:
     changed = _ROOT.sub(rf"\g<1>{name}", text)
-    return changed.rstrip("#")[: edit.GRUBENV_SIZE].ljust(edit.GRUBENV_SIZE, "#") if is_block and changed != text else changed
+    return edit.fit_environment(changed) if is_block and changed != text else changed
 
 
 def _found(guest: Guest, patterns: Sequence[str]) -> list[str]:
@@ -75,5 +74,9 @@ def _found(guest: Guest, patterns: Sequence[str]) -> list[str]:
 
 def _edit(guest: Guest, draft: Draft, path: str, change: Callable[[str], str]) -> None:
     text = draft.text(guest.files, path) or ""
-    if (changed := change(text)) != text:
+    try:
+        changed = change(text)
+    except ValueError as error:
+        raise Unreadable(f"{path}: {error}") from error
+    if changed != text:
         draft.write(guest.files, path, changed)

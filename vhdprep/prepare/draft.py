@@ -123,6 +123,12 @@ class DraftFiles:
         """Make a directory."""
         self._put(path, FileStat(FileKind.DIRECTORY, 0, 0o755, 0, 0), "")
 
+    def is_replaced(self, path: str) -> bool:
+        """Whether what stands at ``path`` has to go before something else comes there; a file is written over."""
+        key = self._key(path)
+        old, new = self.base.lstat(path), self._new.get(key)
+        return key in self._gone and old is not None and new is not None and {old.kind, new[0].kind} != {FileKind.FILE}
+
     def before(self, path: str) -> Content | None:
         """What stands at ``path`` on the disk; ``digest`` only of what is written over."""
         found = self.base.lstat(path)
@@ -210,11 +216,7 @@ class Draft:
         """Bytes written so far, also those written over again."""
 
     def text(self, files: GuestFiles, path: str) -> str | None:
-        """A configuration file, every byte kept; None = no such file.
-
-        Raises:
-            Unreadable: as ``GuestFiles.text``.
-        """
+        """A configuration file, every byte kept; None = no such file. What cannot be read is ``Unreadable``, as for ``GuestFiles.text``."""
         if files.text(path) is None:
             return None
         found = files.stat(path)
@@ -224,6 +226,8 @@ class Draft:
         """Take away what stands at ``path``; a link itself, not what it leads to."""
         real = files.resolve(path, follow_last=False)
         if real:
+            if point := files.mounted_at(real):
+                raise Unreadable(f"{path}: {point} is a mount point, and stays")
             where, spot = self._touch(files, real)
             where.remove(spot.path)
             files.forget()
@@ -238,6 +242,10 @@ class Draft:
         if real is None:
             self.remove(files, path)
             real = self._place(files, path)
+        elif not files.is_file(real):
+            raise Unreadable(f"{path}: is no regular file")
+        elif (found := files.stat(real)) is not None and found.size == len(data) and files.read(real, len(data)) == data:
+            return
         where, spot = self._touch(files, real)
         where.write(spot.path, data)
         files.forget()
@@ -283,6 +291,8 @@ class Draft:
             raise Unreadable(f"{real}: lies on what is not changed here")
         if found.frozen:
             raise Unreadable(found.frozen)
+        if any("\ud800" <= letter <= "\udfff" for letter in inner):
+            raise Unreadable(f"{real}: libguestfs's bindings, which change the copy, take no name that is not UTF-8")
         spot = Spot(found.volume, found.spelled(inner))
         self.drafts[found.volume] = found
         self.touched.setdefault(spot, {})[self.rule] = None

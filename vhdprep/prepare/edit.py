@@ -6,11 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
-_VALUE = r"""(?:"[^"\n]*"|'[^'\n]*'|[^#\n\r]*?)"""
+_VALUE = r"""(?:"[^"\n]*"|'[^'\n]*'|[^\n\r]*?)"""
 _GRUB_LINE = re.compile(r"\s*(?:linux|linux16|linuxefi|kernel)\s")
-_WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")
+_WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*'|["'])+""")
+_DEFAULT_NAME = re.compile(r"\s*(?:export\s+)?GRUB_CMDLINE_LINUX\w*\+?=")
+_DEFAULT = re.compile(rf"""({_DEFAULT_NAME.pattern})("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s#"'\\;]*)(\s*(?:#.*)?\r?\n?)$""")
 GRUBENV_SIZE = 1024
 """GRUB writes its environment block in place and never lets it grow."""
 
@@ -23,7 +25,7 @@ def pieces(text: str) -> list[str]:
 def set_value(text: str, key: str, value: str) -> str:
     """``KEY=value``: where the last line that sets it stands, else below a comment that shows it, else at the end."""
     lines = pieces(text)
-    active = re.compile(rf"(\s*(?:export\s+)?{re.escape(key)}\s*=\s*)({_VALUE})(\s*(?:#.*)?)(\r?\n?)$")
+    active = re.compile(rf"(\s*(?:export\s+)?{re.escape(key)}\s*=\s*)({_VALUE})(\s+#.*|\s*)(\r?\n?)$")
     for at in reversed(range(len(lines))):
         if found := active.match(lines[at]):
             lines[at] = f"{found[1]}{value}{found[3]}{found[4]}"
@@ -60,11 +62,13 @@ def set_ssh_option(text: str, keyword: str, value: str) -> str:
 
 
 def comment_out(text: str, numbers: Collection[int]) -> str:
-    """The text with a ``#`` before these lines, counted from 1; comments and empty lines stay."""
-    return "".join(
-        f"# {line}" if number in numbers and line.strip() and not line.lstrip().startswith("#") else line
-        for number, line in enumerate(pieces(text), 1)
-    )
+    """The text with a ``#`` before these lines, counted from 1, and before what belongs to them; comments and empty lines stay."""
+    out, at = [], 0
+    for whole in _logical_lines(text):
+        is_meant = any(at + number in numbers for number in range(1, len(whole) + 1))
+        out += [f"# {line}" if is_meant and line.strip() and not line.lstrip().startswith("#") else line for line in whole]
+        at += len(whole)
+    return "".join(out)
 
 
 def set_fields(text: str, name: str, fields: dict[int, str]) -> str:
@@ -99,7 +103,7 @@ def remove_member(text: str, name: str) -> str:
 
 def remove_grants(text: str, name: str) -> str:
     """A file of sudoers without the lines that begin with ``name``."""
-    return "".join(line for line in pieces(text) if line.split()[:1] != [name])
+    return "".join(line for whole in _logical_lines(text) if whole[0].split()[:1] != [name] for line in whole)
 
 
 def replace_field(text: str, number: int, field: int, value: str) -> str:
@@ -120,18 +124,26 @@ def arguments(line: str, add: Sequence[str], remove: Sequence[str]) -> str:
 
 
 def set_default_arguments(text: str, add: Sequence[str], remove: Sequence[str]) -> str:
-    """``/etc/default/grub``: added to GRUB_CMDLINE_LINUX, removed from every variable whose name begins so."""
-    line = re.compile(r"""(\s*(?:export\s+)?GRUB_CMDLINE_LINUX\w*=)("[^"\n]*"|'[^'\n]*'|[^\s#]*)(.*\r?\n?)$""")
+    """``/etc/default/grub``: added to GRUB_CMDLINE_LINUX, removed from every variable whose name begins so.
+
+    Raises:
+        ValueError: a line goes on in the next one, or is no one quoted text.
+    """
     lines, added = pieces(text), False
-    last = max((at for at, each in enumerate(lines) if re.match(r"\s*(?:export\s+)?GRUB_CMDLINE_LINUX=", each)), default=None)
+    last = max((at for at, each in enumerate(lines) if re.match(r"\s*(?:export\s+)?GRUB_CMDLINE_LINUX\+?=", each)), default=None)
     for at, each in enumerate(lines):
-        if found := line.match(each):
-            quote = found[2][:1] if found[2][:1] in ('"', "'") else '"'
-            inner = found[2].strip("\"'")
-            changed = arguments(inner, add if at == last else (), remove)
-            added = added or at == last
-            if changed != " ".join(_WORD.findall(inner)):
-                lines[at] = f"{found[1]}{quote}{changed}{quote}{found[3]}"
+        if not _DEFAULT_NAME.match(each):
+            continue
+        found = _DEFAULT.match(each)
+        if found is None:
+            raise ValueError(f"line {at + 1} is quoted in a way that is not edited here")
+        is_quoted = found[2][:1] in ('"', "'")
+        quote, inner = (found[2][0], found[2][1:-1]) if is_quoted else ('"', found[2])
+        changed = arguments(inner, add if at == last else (), remove)
+        added = added or at == last
+        if changed != " ".join(_WORD.findall(inner)):
+            blank = " " if found[1].endswith("+=") else ""
+            lines[at] = f"{found[1]}{quote}{blank}{changed}{quote}{found[3]}"
     if add and not added:
         return _insert(lines, len(lines), f'GRUB_CMDLINE_LINUX="{" ".join(add)}"')
     return "".join(lines)
@@ -163,15 +175,36 @@ def set_environment(text: str, name: str, change: Callable[[str], str]) -> str:
     """GRUB's environment block: a variable changed, the block as long as it was.
 
     Raises:
-        ValueError: it is no such block, has no such variable, or would be too long.
+        ValueError: it has no such variable, or would be too long.
     """
     found = re.search(rf"(?m)^{re.escape(name)}=(.*)$", text)
-    if len(text) != GRUBENV_SIZE or found is None:
+    if found is None:
         raise ValueError(f"the environment block has no {name}")
-    body = (text[: found.start(1)] + change(found[1]) + text[found.end(1) :]).rstrip("#")
+    return fit_environment(text[: found.start(1)] + change(found[1]) + text[found.end(1) :])
+
+
+def fit_environment(text: str) -> str:
+    """GRUB's environment block after a change, as long as GRUB wants it.
+
+    Raises:
+        ValueError: it is longer.
+    """
+    body = text.rstrip("#").encode("utf-8", "surrogateescape")
     if len(body) > GRUBENV_SIZE:
         raise ValueError("the environment block is full")
-    return body.ljust(GRUBENV_SIZE, "#")
+    return body.ljust(GRUBENV_SIZE, b"#").decode("utf-8", "surrogateescape")
+
+
+def _logical_lines(text: str) -> Iterator[list[str]]:
+    """Lines, each with those that a backslash at its end joins to it."""
+    whole: list[str] = []
+    for line in pieces(text):
+        whole.append(line)
+        if not line.rstrip("\r\n").endswith("\\") or whole[0].lstrip().startswith("#"):
+            yield whole
+            whole = []
+    if whole:
+        yield whole
 
 
 def _with_arguments(head: str, line: str, add: Sequence[str], remove: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from vhdprep.errors import CopyFailed, first_line
 from vhdprep.model import VolumeKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from guestfs import GuestFS
 
@@ -34,6 +34,11 @@ _PIECE = 1024 * 1024
 """Bytes that are sent at a time; the protocol bears 4 MiB."""
 MAX_BLANKED = 10_000
 """Files of one removed directory that are overwritten before; larger ones than a mebibyte are only removed."""
+_NAME = 256
+"""Bytes of a name, as a rule."""
+_IF_IMMUTABLE = " (if it is immutable, in the machine: chattr -ia FILE)"
+_DRIVERS = {"ext2": "ext4", "ext3": "ext4", "ntfs": "ntfs-3g"}
+"""File system → Linux's driver, where their names differ: it is never guessed."""
 _LABEL = "security.selinux"
 
 
@@ -89,7 +94,8 @@ class _GuestfsEditor:
             place = f"/v{number}"
             options = "subvolid=5" if volume.filesystem == "btrfs" else ""
             handle.mkmountpoint(place)
-            _asked(f"{volume.id}: its {volume.filesystem} cannot be mounted for writing", handle.mount_options, options, device, place)
+            kind = _DRIVERS.get(volume.filesystem or "", volume.filesystem)
+            _asked(f"{volume.id}: its {volume.filesystem} cannot be mounted for writing", handle.mount_vfs, options, kind, device, place)
             self._places[volume.id] = place
 
     def blank(self, changes: Sequence[Change]) -> None:
@@ -98,30 +104,38 @@ class _GuestfsEditor:
             if change.what in ("remove", "write") and change.before is not None:
                 path = self._places[change.spot.volume] + change.spot.path
                 self._refuse_links(change, path)
-                for each in self._files_of(path, change.before.kind)[:MAX_BLANKED]:
-                    self._zero(each)
+                for each in self._files_of(change, path, change.before.kind):
+                    self._zero(change, each)
         _asked("the copy cannot be written", self._handle.sync)
 
-    def _files_of(self, path: str, kind: FileKind) -> list[str]:
-        if kind is FileKind.DIRECTORY:
-            return [f"{path}/{name}" for name in _asked(f"{path}: cannot be listed", self._handle.find, path)]
-        return [path] if kind is FileKind.FILE else []
+    def _files_of(self, change: Change, path: str, kind: FileKind) -> list[str]:
+        """At most ``MAX_BLANKED``; the bindings take no name that is not UTF-8."""
+        if kind is not FileKind.DIRECTORY:
+            return [path] if kind is FileKind.FILE else []
+        with tempfile.NamedTemporaryFile(prefix="vhdprep-") as file:  # an answer in one message bears some ten thousand names
+            _asked(f"{change.shown}: cannot be listed", self._handle.find0, path, file.name)
+            names = file.read(MAX_BLANKED * _NAME).split(b"\0")[:-1][:MAX_BLANKED]
+        return [f"{path}/{name.decode()}" for name in names if name.decode("utf-8", "ignore").encode() == name]
 
-    def _zero(self, path: str) -> None:
+    def _zero(self, change: Change, path: str) -> None:
         """Not where another name leads to the same file."""
-        found = _asked(f"{path}: is not in the copy, though it was read there", self._handle.lstatns, path)
+        found = self._look(change, path)
         size = found["st_size"]
         if stat.S_ISREG(found["st_mode"]) and found["st_nlink"] == 1 and 0 < size <= _PIECE:
-            _asked(f"{path}: cannot be overwritten", self._handle.pwrite, path, bytes(size), 0)
+            _asked(f"{change.shown}: cannot be overwritten{_IF_IMMUTABLE}", self._handle.pwrite, path, bytes(size), 0)
+
+    def _look(self, change: Change, path: str) -> Mapping[str, int]:
+        return _asked(f"{change.shown}: is not in the copy, though it was read there", self._handle.lstatns, path)
 
     def perform(self, change: Change, data: bytes) -> None:
         """Do what ``change`` says."""
         path = self._places[change.spot.volume] + change.spot.path
         self._refuse_links(change, path)
         why = f"{change.shown}: {change.what} failed"
-        if change.before is not None and change.what != "link":
-            _asked(f"{change.shown}: is not in the copy, though it was read there", self._handle.lstatns, path)
+        if change.before is not None and change.what != "remove" and not stat.S_ISREG(self._look(change, path)["st_mode"]):
+            raise CopyFailed(f"{change.shown}: is no regular file in the copy and was one in the plan; the copy is given up")
         if change.what == "remove":
+            self._look(change, path)
             _asked(why, self._handle.rm_rf, path)
         elif change.what == "link":
             target = change.after.target if change.after else None
@@ -194,5 +208,5 @@ def _asked(why: str, action: Callable[..., _T], *arguments: object) -> _T:
     """Translate libguestfs's errors at the door."""
     try:
         return action(*arguments)
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeError) as error:
         raise CopyFailed(f"{why}: {first_line(error)}") from error

@@ -31,6 +31,8 @@ _INACTIVE = re.compile(r"(?<=\|)Active=FALSE(?=\|)", re.IGNORECASE)
 _WITNESSES = re.compile(
     r"HKLM\\SYSTEM\\Setup(?!\\UnattendFile$)(\\.*)?|HKLM\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Setup\\(State|Sysprep)(\\.*)?", re.IGNORECASE
 )
+_NOTED = ("HKLM\\SYSTEM\\SETUP\\", "HKLM\\SOFTWARE\\MICROSOFT\\WINDOWS\\CURRENTVERSION\\SETUP\\STATE\\")
+"""Keys that must not go with one above them either."""
 _SECRET = "(not shown)"
 
 
@@ -45,7 +47,7 @@ def edits(finding: Finding, guest: Guest) -> Iterator[tuple[str, keys.KeyEdit]]:
     secrets = {fold_case(each.where) for each in finding.observations if each.value == _SECRET}
     for each in _wanted(finding, registry):
         shown = each.shown if each.name is None else rf"{each.shown}\{each.name}"
-        if _WITNESSES.fullmatch(shown):
+        if _is_noted(shown, whole_key=each.name is None):
             raise CannotApply(f"{shown}: only Setup and Sysprep write there")
         if each.type is not None and (service := _SERVICE.match(shown)) and registry.key(service[1]) is None:
             raise CannotApply(f"{service[1]}: there is no such service")
@@ -57,6 +59,12 @@ def edits(finding: Finding, guest: Guest) -> Iterator[tuple[str, keys.KeyEdit]]:
         if fold_case(shown) in secrets or (words and mask(f"{each.name}={words}") != f"{each.name}={words}"):
             words = _SECRET
         yield hive, each._replace(key=inside, before=words)
+
+
+def _is_noted(path: str, *, whole_key: bool) -> bool:
+    """Whether Setup and Sysprep alone write there, however many backslashes stand between the names."""
+    plain = "\\".join(filter(None, path.split("\\")))
+    return bool(_WITNESSES.fullmatch(plain)) or (whole_key and any(each.startswith(f"{plain.upper()}\\") for each in _NOTED))
 
 
 def _before(edit: keys.KeyEdit, registry: Registry) -> Value:

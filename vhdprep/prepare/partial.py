@@ -33,6 +33,19 @@ class Partial:
         self.destination, self.path, self.file = destination, path, file
         self.published = False
 
+    def write(self, text: str) -> None:
+        """Write all of ``text``; a disk that becomes full takes only a part of it first.
+
+        Raises:
+            CopyFailed: there is no room for it.
+        """
+        data = memoryview(text.encode())
+        try:
+            while data:
+                data = data[self.file.write(data) :]
+        except OSError as error:
+            raise CopyFailed(f"{self.destination}: cannot be written ({error.strerror}); make room, or write elsewhere") from error
+
     def publish(self) -> None:
         """Give it the destination's name, on the host's disk.
 
@@ -72,10 +85,12 @@ def partial(destination: Path) -> Iterator[Partial]:
     Raises:
         UsageError: something stands there, nothing may be written there, or another run is at it.
     """
+    if not destination.name:
+        raise UsageError(f"{destination}: is a folder; name the file to make in it")
     path = destination.with_name(f".{destination.name}.vhdprep-partial")
     if os.path.lexists(destination):
         _drop_second_name(destination, path)
-        raise UsageError(_exists(destination))
+    refuse_existing(destination)
     try:
         descriptor = _create(path)
     except PermissionError as error:
@@ -91,6 +106,16 @@ def partial(destination: Path) -> Iterator[Partial]:
         finally:
             if not work.published and _is_at(descriptor, path):
                 path.unlink()
+
+
+def refuse_existing(path: Path) -> None:
+    """What is to be written later must not be there now.
+
+    Raises:
+        UsageError: it is.
+    """
+    if os.path.lexists(path):
+        raise UsageError(_exists(path))
 
 
 def _drop_second_name(destination: Path, path: Path) -> None:

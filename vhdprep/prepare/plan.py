@@ -30,7 +30,9 @@ MAX_ROUNDS = 8
 """How often remedies are performed and rules asked again: a remedy may bring to light what another rule asks for."""
 MAX_SHOWN = 20
 """Changed lines of a file that a plan shows."""
-_NEVER_SHOWN = ("/etc/shadow", "/etc/gshadow", "/etc/master.passwd")
+_SECRET = "(not shown)"
+_NEVER_SHOWN = ("passwd", "shadow", "gshadow", "master.passwd")
+"""Files with hashes of passwords, and (with ``-``) their backups, wherever they lie."""
 
 
 class Change(NamedTuple):
@@ -211,7 +213,8 @@ def _is_written(draft: Draft, spot: Spot) -> bool:
 
 def _changes(draft: Draft, findings: Iterable[Finding]) -> tuple[Change, ...]:
     """What differs, in the order in which it is to be done: what goes, then what comes, from the top down."""
-    hidden = {each.where.partition(":")[0] for finding in findings for each in finding.observations if each.value == "(not shown)"}
+    secrets = (each.where for finding in findings for each in finding.observations if str(each.value).endswith(_SECRET))
+    hidden = {*_NEVER_SHOWN, *(where.partition(":")[0].rpartition("/")[2] for where in secrets)}  # by name: links may lead to them
     found: list[Change] = []
     for spot, rules in draft.touched.items():
         files = draft.drafts[spot.volume]
@@ -219,11 +222,14 @@ def _changes(draft: Draft, findings: Iterable[Finding]) -> tuple[Change, ...]:
         if keys := tuple(draft.hives.get(spot, ())):
             found.append(Change(tuple(sorted(rules)), "registry", draft.shown[spot], spot, before, after, keys))
             continue
+        shown = draft.shown[spot]
+        if files.is_replaced(spot.path) and (before != after or (after is not None and after.kind is FileKind.DIRECTORY)):
+            found.append(Change(tuple(sorted(rules)), "remove", shown, spot, before, None))
+            before = None
         if before == after or (after is None and _is_below_removed(spot, draft)):
             continue
-        shown = draft.shown[spot]
         what = "remove" if after is None else {FileKind.LINK: "link", FileKind.DIRECTORY: "directory"}.get(after.kind, "write")
-        lines = _lines(draft, spot) if what == "write" and shown not in hidden and not shown.startswith(_NEVER_SHOWN) else ()
+        lines = _lines(draft, spot) if what == "write" and shown.rpartition("/")[2].rstrip("-") not in hidden else ()
         found.append(Change(tuple(sorted(rules)), what, shown, spot, before, after, (), lines))
     return tuple(sorted(found, key=lambda each: (each.what != "remove", each.spot)))
 

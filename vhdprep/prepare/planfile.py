@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vhdprep.disk.backend import FileKind
 from vhdprep.errors import UsageError
-from vhdprep.model import Outcome, Severity
+from vhdprep.model import Outcome, Severity, Target
 from vhdprep.prepare.draft import Content, Spot
 from vhdprep.prepare.keys import KeyEdit
 from vhdprep.prepare.plan import Change, Forecast, Left, Plan
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SCHEMA = "vhdprep-plan/1"
 MAX_FILE = 64 * 1024 * 1024
 """Bytes of a plan that is read."""
+MAX_TERM = 256
+"""Characters of one of its terms."""
 _CHUNK = 1024 * 1024
 _ZEROS = bytes(_CHUNK)
 
@@ -73,7 +75,7 @@ def read(path: Path) -> tuple[Plan, Terms]:
     except OSError as error:
         raise UsageError(f"{path}: the plan cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UsageError(f"{path}: the plan is damaged ({type(error).__name__}: {error}); make it anew") from error
+        raise UsageError(f"{path}: the plan is damaged ({type(error).__name__}: {str(error)[:MAX_TERM]}); make it anew") from error
 
 
 def as_values(value: Any) -> Any:
@@ -85,7 +87,13 @@ def as_values(value: Any) -> Any:
 
 def _terms(data: dict[str, Any]) -> Terms:
     given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-    return Terms(**given)
+    terms = Terms(**given)
+    for name, value in terms._asdict().items():
+        kind = {"size": int, "unsafe": bool, "selected": tuple, "ignored": tuple, "users": tuple}.get(name, str)
+        texts = value if kind is tuple else (str(value),)
+        if type(value) is not kind or not all(isinstance(each, str) and len(each) <= MAX_TERM for each in texts):
+            raise TypeError(f"its {name} is of the wrong kind, or too long")
+    return terms._replace(target=str(Target(terms.target)))
 
 
 def _plan(data: dict[str, Any]) -> Plan:

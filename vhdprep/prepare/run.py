@@ -16,7 +16,7 @@ from vhdprep.model import Finding, Outcome, Report, Severity, Target
 from vhdprep.prepare import plan as plans
 from vhdprep.prepare import planfile, secondopinion
 from vhdprep.prepare.draft import DraftDisk
-from vhdprep.prepare.partial import partial
+from vhdprep.prepare.partial import partial, refuse_existing
 from vhdprep.prepare.source import open_source
 from vhdprep.remedy import Manual
 from vhdprep.verdict import judge
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
 LEDGER = "{name}.changes.json"
 """What the list of changes beside a copy is called."""
-
-
 ROOM = 64 * 1024 * 1024
 """Bytes that must be free on the host to change the copy: journals, and blocks that were holes."""
 
+_SHOWN = 200
+"""Characters of a plan's terms that are quoted."""
 _REPLAYED = ("ext3", "ext4", "xfs", "btrfs")
 """File systems whose journal Linux carries out when it mounts them."""
 
@@ -105,6 +105,7 @@ def prepare(
         BackendUnavailable: libguestfs is needed and cannot run here.
     """
     with partial(destination) as work:
+        refuse_existing(ledger := destination.with_name(LEDGER.format(name=destination.name)))
         looked = look(source, wish)
         _refuse_unclean(looked)
         _refuse_hiding(looked.report)
@@ -119,12 +120,12 @@ def prepare(
         convert.append_footer(work.file, copied.size, unique_id=uuid.uuid4(), now=int(time.time()))
         secondopinion.confirm(work.path, copied.size)
         progress(0, 1, "check")
-        backends = ("native", "guestfs") if wish.backend == "auto" and looked.planned.plan.changes else (wish.backend,)
+        backends = ("auto", "guestfs") if wish.backend == "auto" and looked.planned.plan.changes else (wish.backend,)
         after = isolate.call(lambda avoid: _look_at_copy(work, wish, backends, avoid))
-        return _finish(work, looked, after)
+        return _finish(work, ledger, looked, after)
 
 
-def _finish(work: Partial, looked: Looked, after: Report) -> Prepared:
+def _finish(work: Partial, ledger: Path, looked: Looked, after: Report) -> Prepared:
     """Publish the copy with its ledger, if nothing is worse."""
     before, plan = looked.report, looked.planned.plan
     changed = plans.forecast(before.findings, after.findings)
@@ -134,10 +135,8 @@ def _finish(work: Partial, looked: Looked, after: Report) -> Prepared:
     shown = shown._replace(verdict=judge(shown.findings, shown.gaps))
     if worse or new_gaps:
         return Prepared(before, shown, plan, worse, new_gaps, None)
-    ledger = work.destination.with_name(LEDGER.format(name=work.destination.name))
-    text = json.dumps(_ledger(before, shown, plan), indent=2) + "\n"
     with partial(ledger) as beside:
-        beside.file.write(text.encode())
+        beside.write(json.dumps(_ledger(before, shown, plan), indent=2) + "\n")
         work.publish()
         beside.publish()
     return Prepared(before, shown, plan, (), (), ledger)
@@ -232,7 +231,8 @@ def _compare(reviewed: tuple[Plan, Terms], looked: Looked, terms: Terms) -> None
     plan, stated = reviewed
     for name in planfile.Terms._fields:
         if getattr(stated, name) != getattr(terms, name):
-            raise UsageError(f"the plan was made for something else: its {name} is {getattr(stated, name)!r}, here it is {getattr(terms, name)!r}")
+            mine, here = (repr(getattr(each, name))[:_SHOWN] for each in (stated, terms))
+            raise UsageError(f"the plan was made for something else: its {name} is {mine}, here it is {here}")
     if plan != looked.planned.plan:
         raise UsageError("the plan was changed, or another version of this program made it; make it anew with --plan-only")
 

@@ -11,6 +11,7 @@ from vhdprep.prepare import edit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vhdprep.guest.formats.passwd import Account
     from vhdprep.guest.image import Guest
     from vhdprep.prepare.draft import Draft
 
@@ -18,7 +19,6 @@ _RECORDS = ("/etc/passwd", "/etc/shadow", "/etc/subuid", "/etc/subgid")
 _GROUPS = ("/etc/group", "/etc/gshadow")
 _LEFT = ("/var/mail/{name}", "/var/spool/mail/{name}", "/var/spool/cron/{name}", "/var/spool/cron/crontabs/{name}", "/var/spool/cron/tabs/{name}",
          "/var/lib/AccountsService/users/{name}", "/var/lib/systemd/linger/{name}")  # fmt: skip
-_SYSTEM = ("/", "/root", "/home", "/usr", "/etc", "/var", "/bin", "/sbin", "/lib", "/opt", "/srv", "/boot", "/dev", "/run", "/tmp", "/nonexistent")
 
 
 def delete(guest: Guest, draft: Draft, name: str) -> None:
@@ -35,19 +35,27 @@ def delete(guest: Guest, draft: Draft, name: str) -> None:
     account = known[name]
     if account.uid == 0:
         raise UsageError(f"--delete-user {name}: this account has the rights of root (UID 0) and stays")
-    shared = [each.name for each in known.values() if each.name != name and each.home.rstrip("/") == account.home.rstrip("/")]
-    home = account.home.rstrip("/")
+    home = _home(guest, account)
     for path in _RECORDS:
         _edit(guest, draft, path, lambda text: edit.remove_records(text, name))
     for path in _GROUPS:
         _edit(guest, draft, path, lambda text: edit.remove_member(text, name))
-    if home and home.startswith("/") and not shared and home not in _SYSTEM and home.count("/") > 1 and not home.startswith(("/usr/", "/etc/")):
-        draft.remove(guest.files, home)
+    others = [_home(guest, each) for each in known.values() if each.name != name]
+    if home.count("/") > 1 and not home.startswith(("/usr/", "/etc/")) and not any(f"{each}/".startswith(f"{home}/") for each in others):
+        try:
+            draft.remove(guest.files, home)
+        except Unreadable as error:
+            raise UsageError(f"--delete-user {name}: its home stays in the way ({error})") from error
     for pattern in _LEFT:
         draft.remove(guest.files, pattern.format(name=name))
     for path in guest.files.glob("*", "/etc/sudoers.d"):
         _edit(guest, draft, path, lambda text: edit.remove_grants(text, name))
     guest.memo.clear()
+
+
+def _home(guest: Guest, account: Account) -> str:
+    """Where the home lies without links and ``..``; empty where there is none."""
+    return (guest.files.resolve(account.home, follow_last=False) or "") if account.home.startswith("/") else ""
 
 
 def _edit(guest: Guest, draft: Draft, path: str, change: Callable[[str], str]) -> None:

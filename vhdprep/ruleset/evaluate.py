@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _WORST = (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE)
 SHOWN = 1
 """Items of a list that a message names; the observations name them all."""
+_HASH = re.compile(r"\$(?:1|2[abxy]?|5|6|7|y|gy)\$[^\s:'\",]+")
+"""A password as crypt(5) stores it."""
 _URL_SECRET = re.compile(r"(?<!\w)(\w++://[^/\s:@]*+:)[^/\s@]++@")
 _SECRET_KEY = r"(?:(?>[\w.-]*?(?:passw(?:or)?d|passphrase|secret|token|credential|api_?key))[\w.-]*+|(?:[\w.-]*[_.-])?(?:pass|pwd|psk))"
 _SECRET = re.compile(
@@ -237,7 +239,7 @@ def masked(seen: Observation) -> Observation:
 
 def mask(text: str) -> str:
     """A text without passwords, as ``masked`` leaves them out."""
-    return _SECRET.sub(r"\1***", _URL_SECRET.sub(r"\1***@", text))
+    return _HASH.sub("***", _SECRET.sub(r"\1***", _URL_SECRET.sub(r"\1***@", text)))
 
 
 def _message(rule: Rule, seen: tuple[Observation, ...]) -> str:
