@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vhdprep.disk import distribution
 from vhdprep.disk.guestfs import appliance
 from vhdprep.errors import BackendUnavailable, Unreadable
 from vhdprep.model import Container, Defect, DiskType
@@ -31,7 +32,7 @@ def host(monkeypatch):
     monkeypatch.delenv("SUPERMIN_KERNEL", raising=False)
 
     def make(*, programs=("/usr/bin/qemu-system-x86_64", "supermin"), kernels=("/boot/vmlinuz-6.1",), readable=True):
-        monkeypatch.setattr(appliance, "_import", lambda: Handle)
+        monkeypatch.setattr(appliance, "bindings", lambda: Handle)
         monkeypatch.setattr(shutil, "which", lambda name: name if name in programs else None)
         monkeypatch.setattr(Path, "glob", lambda self, _: iter([Path(each) for each in kernels if each.startswith(str(self))]))
         monkeypatch.setattr(os, "access", lambda *_: readable)
@@ -74,11 +75,11 @@ def test_an_appliance_of_the_users_own_needs_no_kernel(host, monkeypatch):
 
 
 def test_missing_bindings_are_named_with_their_command(monkeypatch, tmp_path):
-    def missing():
-        raise ImportError("No module named 'guestfs'")
+    def missing(name):
+        raise ImportError(f"No module named {name!r}")
 
-    monkeypatch.setattr(appliance, "_import", missing)
-    monkeypatch.setattr(appliance, "_DISTRIBUTION", tmp_path)
+    monkeypatch.setattr(distribution, "_import", missing)
+    monkeypatch.setattr(distribution, "_FOLDER", tmp_path)
     with pytest.raises(BackendUnavailable, match=r"not installed .No module named 'guestfs'.; install them: sudo apt-get install python3-guestfs"):
         appliance.bindings()
     (tmp_path / "guestfs.py").touch()

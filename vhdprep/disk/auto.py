@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from vhdprep.disk import native
+from vhdprep.disk.backend import REPLAYED
 from vhdprep.disk.recorder import CONTAINER, NOTHING
 from vhdprep.errors import BackendUnavailable, Unreadable, UnsupportedFilesystem
 from vhdprep.model import VolumeKind
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
     from vhdprep.disk.backend import Disk, Files, Source
     from vhdprep.model import Volume
-
-_REPLAYED = ("ext3", "ext4", "xfs", "btrfs")
-"""File systems whose journal Linux replays."""
 
 
 class MixedDisk:
@@ -86,7 +84,7 @@ def _could_be_read(volume: Volume, *, has_key: bool) -> bool:
     if not volume.needed:
         return False
     if volume.read:
-        return volume.state == "unclean" and volume.filesystem in _REPLAYED
+        return volume.state == "unclean" and volume.filesystem in REPLAYED
     if volume.filesystem == "crypto_LUKS":
         return has_key
     # A thin or other logical volume has no file system as long as nobody has put it together.

@@ -22,6 +22,10 @@ BACKENDS = {"native": "vhdprep.disk.native", "guestfs": "vhdprep.disk.guestfs", 
 """Name → module with ``open_disks``; named as text so that no backend is imported before it is asked for."""
 
 
+REPLAYED = ("ext3", "ext4", "xfs", "btrfs")
+"""File systems whose journal Linux carries out when it mounts them."""
+
+
 class FileKind(StrEnum):
     """What a directory entry is."""
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import mmap
 import struct
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vhdprep.errors import BackendUnavailable, CopyFailed, first_line
+from vhdprep.disk import distribution
+from vhdprep.errors import CopyFailed, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vhdprep.prepare.keys import KeyEdit
 
-_DISTRIBUTION = Path("/usr/lib/python3/dist-packages")
 _BINS, _BIN_HEAD = 4096, 32
 _PIECE = 1024 * 1024
 _TYPES = {"sz": 1, "expand_sz": 2, "dword": 4, "multi_sz": 7}
@@ -90,15 +88,4 @@ def _data(edit: KeyEdit) -> bytes:
 
 
 def _bindings() -> Any:
-    try:
-        return importlib.import_module("hivex").Hivex
-    except ImportError:
-        sys.path.append(str(_DISTRIBUTION))  # as for libguestfs's: no package of PyPI
-    try:
-        return importlib.import_module("hivex").Hivex
-    except ImportError as error:
-        raise BackendUnavailable(
-            f"hives are edited by hivex, and it is not there ({first_line(error)}): sudo apt-get install python3-hivex"
-        ) from error
-    finally:
-        sys.path.remove(str(_DISTRIBUTION))
+    return distribution.load("hivex", "sudo apt-get install python3-hivex (Fedora: sudo dnf install python3-hivex)").Hivex

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vhdprep import isolate
 from vhdprep.check import Clock, judge_image, look_again, open_image
 from vhdprep.compare import compare
+from vhdprep.disk.backend import REPLAYED
 from vhdprep.errors import CopyFailed, UsageError
 from vhdprep.model import Finding, Outcome, Report, Severity, Target
 from vhdprep.prepare import plan as plans
@@ -40,8 +41,6 @@ ROOM = 64 * 1024 * 1024
 
 _SHOWN = 200
 """Characters of a plan's terms that are quoted."""
-_REPLAYED = ("ext3", "ext4", "xfs", "btrfs")
-"""File systems whose journal Linux carries out when it mounts them."""
 
 
 class Wish(NamedTuple):
@@ -219,7 +218,7 @@ def _refuse_unclean(looked: Looked) -> None:
                 f"{volume.id}: Windows sleeps on this volume (hibernation or Fast Startup), and writing to it would destroy what it has open;"
                 " start the machine, run: powercfg /h off, shut it down, and run again"
             )
-        if volume.state == "unclean" and volume.filesystem not in _REPLAYED:
+        if volume.state == "unclean" and volume.filesystem not in REPLAYED:
             raise CopyFailed(
                 f"{volume.id}: this {volume.filesystem} was not unmounted cleanly, and what waits in its journal was not read;"
                 " start the machine once more, shut it down, and run again"

@@ -6,15 +6,13 @@ nor libguestfs guesses one. Its own idea of the operating system is never asked 
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from vhdprep.disk import recorder
+from vhdprep.disk import distribution, recorder
 from vhdprep.errors import BackendUnavailable, Unreadable, first_line
 from vhdprep.model import DiskType
 
@@ -33,8 +31,6 @@ MEMORY = 2560
 _DAMAGE = re.compile(r"(?:EXT4-fs|XFS|BTRFS|FAT-fs|ufs)\b.*(?:error|corrupt|critical|invalid|bad |fail|cannot|unable)|I/O error", re.IGNORECASE)
 _HARMLESS = "not properly unmounted"
 """What FAT says of a volume that was left open; nobody records more of it."""
-_DISTRIBUTION = Path("/usr/lib/python3/dist-packages")
-"""Where Debian and Ubuntu put the bindings; a virtual environment does not look there."""
 _INSTALL = "sudo apt-get install python3-guestfs (Fedora: sudo dnf install python3-libguestfs)"
 
 
@@ -44,28 +40,7 @@ def bindings() -> type[GuestFS]:
     Raises:
         BackendUnavailable: the bindings are not there for this Python.
     """
-    try:
-        return _import()
-    except ImportError as first:
-        why = first_line(first)
-    # The bindings are no package of PyPI. Those of the distribution serve a virtual environment of the same Python version.
-    if (_DISTRIBUTION / "guestfs.py").exists():
-        sys.path.append(str(_DISTRIBUTION))
-        try:
-            return _import()
-        except ImportError as error:
-            python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-            raise BackendUnavailable(
-                f"libguestfs's bindings in {_DISTRIBUTION} are for the distribution's own Python, this is {python} ({first_line(error)}); "
-                "make the virtual environment with it: /usr/bin/python3 -m venv --system-site-packages DIR"
-            ) from error
-        finally:
-            sys.path.remove(str(_DISTRIBUTION))
-    raise BackendUnavailable(f"libguestfs's Python bindings are not installed ({why}); install them: {_INSTALL}")
-
-
-def _import() -> type[GuestFS]:
-    kind: type[GuestFS] = importlib.import_module("guestfs").GuestFS
+    kind: type[GuestFS] = distribution.load("guestfs", _INSTALL).GuestFS
     return kind
 
 
