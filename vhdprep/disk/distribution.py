@@ -26,7 +26,7 @@ def load(name: str, install: str) -> ModuleType:
         return _import(name)
     except ImportError as first:
         why = first_line(first)
-    if not (_FOLDER / f"{name}.py").exists():
+    if not (_FOLDER / f"{name}.py").exists() and not (_FOLDER / name).is_dir():
         raise BackendUnavailable(f"the Python bindings of {name} are not installed ({why}); install them: {install}")
     sys.path.append(str(_FOLDER))
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import struct
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vhdprep.disk import distribution
@@ -12,6 +11,7 @@ from vhdprep.errors import CopyFailed, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from vhdprep.prepare.keys import KeyEdit
 
