@@ -13,6 +13,7 @@ ARGS     ?=
 T        ?= tests
 K        ?=
 SECONDS  ?= 60
+JOBS     ?= auto
 
 # Programs that build fixtures, and the Debian packages they come in.
 FIXTURE_TOOLS := mkfs.ext4:e2fsprogs mkfs.vfat:dosfstools mcopy:mtools sfdisk:fdisk mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs \
@@ -78,11 +79,11 @@ type: $(STAMP) ## strict types
 arch: $(STAMP) ## who may import whom
 	$(BIN)/lint-imports
 
-test: $(STAMP) tools ## run the tests (T=path, K=expression)
-	$(BIN)/pytest $(T) $(if $(K),-k '$(K)') $(ARGS)
+test: $(STAMP) tools ## run the tests (T=path, K=expression, JOBS=processes)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile $(T) $(if $(K),-k '$(K)') $(ARGS)
 
 test-all: $(STAMP) tools real-image ## run the tests with the real Debian image
-	$(BIN)/pytest $(T) $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile $(T) $(ARGS)
 
 fuzz: $(STAMP) tools ## break hives, LVM2, btrfs, NTFS and UFS at random for SECONDS=60
 	$(BIN)/python -m tests.fuzz $(SECONDS)
