@@ -107,17 +107,21 @@ def _answer(work: Callable[[Mapping[str, str]], object], avoid: Mapping[str, str
     code = 1
     try:
         try:
-            answer: tuple[object, Exception | None] = (work(avoid), None)
+            answer = pickle.dumps((work(avoid), None))
         except Exception as error:  # noqa: BLE001 - it is raised again in the parent
-            answer = (None, error)
+            answer = pickle.dumps((None, error))
         with os.fdopen(writing, "wb") as pipe:
-            pipe.write(pickle.dumps(answer))
+            pipe.write(answer)
         code = 0
     finally:
         os._exit(code)
 
 
-copyreg.pickle(MappingProxyType, lambda proxy: (MappingProxyType, (dict(proxy),)))  # reports hold some
+def _frozen(values: dict[object, object]) -> MappingProxyType[object, object]:
+    return MappingProxyType(values)
+
+
+copyreg.pickle(MappingProxyType, lambda proxy: (_frozen, (dict(proxy),)))  # reports hold some
 
 
 def finished() -> None:

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from vhdprep import isolate
+from vhdprep.check import check
 from vhdprep.errors import CopyFailed, UsageError
 from vhdprep.model import Outcome, Target, Verdict
 from vhdprep.prepare import planfile, run
@@ -184,3 +185,23 @@ def crash():
 
 def refuse():
     raise UsageError("as it was")
+
+
+def test_a_disk_that_was_cut_off_is_not_prepared(image, no_files, rules, tmp_path):
+    source = tmp_path / "cut.vhd"
+    source.write_bytes(image("debian-12-generalized").read_bytes()[:3_000_000])
+    with pytest.raises(CopyFailed, match=r"this disk is not whole .disk-table-valid.: .* Compare the image with its original"):
+        run.prepare(source, tmp_path / "copy.vhd", no_files._replace(rules=rules), progress=quiet)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["cut.vhd"]
+
+
+@pytest.mark.parametrize("name", ["container-raw", "debian-12-vhdx", "debian-12-dynamic"])
+def test_a_good_disk_in_another_container_becomes_ready(image, rules, tmp_path, name):
+    made = run.prepare(image(name), tmp_path / "copy.vhd", run.Wish(rules), progress=quiet)
+    assert (made.before.verdict, made.after.verdict) == (Verdict.NOT_READY, Verdict.READY)
+    assert check(tmp_path / "copy.vhd", rules).verdict is Verdict.READY
+
+
+def test_a_result_that_cannot_be_handed_over_is_no_crash_of_a_library():
+    with pytest.raises(Exception, match="pickle"):
+        isolate.call(lambda _: lambda: None)

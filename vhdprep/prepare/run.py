@@ -43,6 +43,10 @@ _SHOWN = 200
 """Characters of a plan's terms that are quoted."""
 
 
+_TABLE = "disk-table-valid"
+"""The rule that fails where partitions lie outside the disk: nothing that is done to the rest makes such a disk better."""
+
+
 class Wish(NamedTuple):
     """What the user asks for."""
 
@@ -193,7 +197,11 @@ def _refuse_hiding(report: Report) -> None:
     """What is wrong with the container itself is gone in a copy, and with it the only sign that its content may be wrong too."""
     for each in report.findings:
         about_file = each.rule_id.startswith(("vhd-", "vhdx-")) and each.rule_id != "vhd-name-plain" and each.severity is not Severity.NOTE
-        if each.outcome is Outcome.FAIL and about_file and isinstance(each.remedy, Manual):
+        if each.outcome is not Outcome.FAIL or not isinstance(each.remedy, Manual):
+            continue
+        if each.rule_id == _TABLE:
+            raise CopyFailed(f"this disk is not whole ({each.rule_id}): {each.message} {each.remedy.steps[1]}")
+        if about_file:
             raise CopyFailed(f"a copy would hide what is wrong with this file ({each.rule_id}): {each.message} {' '.join(each.remedy.steps[:1])}")
 
 
