@@ -123,7 +123,7 @@ def prepare(
         convert.append_footer(work.file, copied.size, unique_id=uuid.uuid4(), now=int(time.time()))
         secondopinion.confirm(work.path, copied.size)
         progress(0, 1, "check")
-        backends = ("auto", "guestfs") if wish.backend == "auto" and looked.planned.plan.changes else (wish.backend,)
+        backends = _backends_for_copy(looked, wish)
         after = isolate.call(lambda avoid: _look_at_copy(work, wish, backends, avoid))
         return _finish(work, ledger, looked, after)
 
@@ -158,6 +158,13 @@ def _look(source: Path, wish: Wish, avoid: Mapping[str, str]) -> Looked:
         planned = plans.make(lambda: look_again(image), wish.rules, unsafe=wish.unsafe, users=wish.users)
         volumes = tuple(image.os_disk.disk.volumes) if image.os_disk.disk else ()
     return Looked(report, planned, volumes)
+
+
+def _backends_for_copy(looked: Looked, wish: Wish) -> Sequence[str]:
+    """A second one where the appliance ran anyway; of a Windows ntfs-3g reads less, such as no files of the overlay filter."""
+    guest = looked.report.guest
+    is_windows = guest is not None and guest.os == "windows"
+    return ("auto", "guestfs") if wish.backend == "auto" and looked.planned.plan.changes and not is_windows else (wish.backend,)
 
 
 def _look_at_copy(work: Partial, wish: Wish, backends: Sequence[str], avoid: Mapping[str, str]) -> Report:
