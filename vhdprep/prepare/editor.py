@@ -45,6 +45,9 @@ _LABEL = "security.selinux"
 class Editor(Protocol):
     """Whatever can carry out changes."""
 
+    acceleration: str
+    """``KVM | TCG``: what the appliance runs with."""
+
     def blank(self, changes: Sequence[Change]) -> None:
         """Overwrite what these changes remove or replace, so that none of it is left in free blocks.
 
@@ -74,7 +77,7 @@ def open_editor(disk: Path, volumes: Sequence[Volume], needed: set[str]) -> Iter
     try:
         appliance.add_writable(disk)
         appliance.launch()
-        yield _GuestfsEditor(appliance.handle, [each for each in volumes if each.id in needed])
+        yield _GuestfsEditor(appliance.handle, [each for each in volumes if each.id in needed], appliance.acceleration)
         _asked("the changes cannot be brought to the disk", appliance.handle.umount_all)
         _asked("the appliance does not end as it should", appliance.handle.shutdown)
     finally:
@@ -84,8 +87,9 @@ def open_editor(disk: Path, volumes: Sequence[Volume], needed: set[str]) -> Iter
 class _GuestfsEditor:
     """Volumes mounted in an appliance."""
 
-    def __init__(self, handle: GuestFS, volumes: Sequence[Volume]) -> None:
+    def __init__(self, handle: GuestFS, volumes: Sequence[Volume], acceleration: str) -> None:
         """Mount ``volumes`` for writing."""
+        self.acceleration = acceleration
         self._handle = handle
         self._places: dict[str, str] = {}
         self._plain: set[str] = set()

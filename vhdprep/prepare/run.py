@@ -119,11 +119,11 @@ def prepare(
             copied = convert.copy(reader, work.file, progress=progress)
         if open_journals:
             looked = _replayed(work, looked, wish, open_journals, reviewed)
-        _edit(work.path, looked, progress)
+        acceleration = _edit(work.path, looked, progress)
         convert.append_footer(work.file, copied.size, unique_id=uuid.uuid4(), now=int(time.time()))
         secondopinion.confirm(work.path, copied.size)
         progress(0, 1, "check")
-        backends = _backends_for_copy(looked, wish)
+        backends = ("auto", "guestfs") if wish.backend == "auto" and _has_second(looked, acceleration) else (wish.backend,)
         after = isolate.call(lambda avoid: _look_at_copy(work, wish, backends, avoid))
         return _finish(work, ledger, looked, after)
 
@@ -160,11 +160,10 @@ def _look(source: Path, wish: Wish, avoid: Mapping[str, str]) -> Looked:
     return Looked(report, planned, volumes)
 
 
-def _backends_for_copy(looked: Looked, wish: Wish) -> Sequence[str]:
-    """A second one where the appliance ran anyway; of a Windows ntfs-3g reads less, such as no files of the overlay filter."""
+def _has_second(looked: Looked, acceleration: str | None) -> bool:
+    """Whether another backend looks at the copy too: where starting it takes seconds, and where it reads as much. Of a Windows ntfs-3g reads less."""
     guest = looked.report.guest
-    is_windows = guest is not None and guest.os == "windows"
-    return ("auto", "guestfs") if wish.backend == "auto" and looked.planned.plan.changes and not is_windows else (wish.backend,)
+    return acceleration == "KVM" and guest is not None and guest.os != "windows"
 
 
 def _look_at_copy(work: Partial, wish: Wish, backends: Sequence[str], avoid: Mapping[str, str]) -> Report:
@@ -181,10 +180,11 @@ def _judge_copy(work: Partial, wish: Wish, backend: str, avoid: Mapping[str, str
         return judge_image(image._replace(disks=(disk._replace(container=named),)), work.destination, wish.rules, backend, clock)
 
 
-def _edit(path: Path, looked: Looked, progress: Callable[[int, int, str], None]) -> None:
+def _edit(path: Path, looked: Looked, progress: Callable[[int, int, str], None]) -> str | None:
+    """Carry out the plan; gives what the appliance ran with, None = it was not needed."""
     changes, contents = looked.planned
     if not changes.changes:
-        return
+        return None
     needed = ROOM + sum(len(data) for data in contents.values())
     if shutil.disk_usage(path.parent).free < needed:  # a virtual machine whose disk cannot grow stands still
         raise CopyFailed(
@@ -198,6 +198,7 @@ def _edit(path: Path, looked: Looked, progress: Callable[[int, int, str], None])
         for number, change in enumerate(changes.changes, 1):
             editor.perform(change, contents.get(change.spot, b""))
             progress(number, len(changes.changes), "edit")
+        return editor.acceleration
 
 
 def _refuse_hiding(report: Report) -> None:
