@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fixtures import build
+from vhdprep.errors import BackendUnavailable
 from vhdprep.ruleset.load import load_rules
 
 os.environ["VHDPREP_BACKEND"] = "native"  # what does not say otherwise must not depend on whether this host has libguestfs
@@ -72,4 +73,8 @@ def appliance_class():
 
     if why := appliance.obstacle():
         pytest.skip(why)
+    try:
+        appliance.Appliance.try_out(lambda _: None)
+    except BackendUnavailable as error:
+        pytest.skip(str(error))
     return appliance.Appliance
