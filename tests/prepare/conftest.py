@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from vhdprep.prepare import run
+from vhdprep.errors import BackendUnavailable
+from vhdprep.prepare import hives, run
 
 
 @pytest.fixture(scope="session")
 def appliance(appliance_class):
     """Skip where the appliance cannot run."""
+
+
+@pytest.fixture(scope="session")
+def hivex():
+    """Skip where hives cannot be edited."""
+    try:
+        hives._bindings()
+    except BackendUnavailable as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

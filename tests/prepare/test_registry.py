@@ -35,7 +35,7 @@ def values(hive, key):
 
 
 @pytest.mark.libguestfs
-def test_values_are_set_and_removed_in_the_copy_of_a_windows_that_stays_what_it_is(image, wish, appliance, tmp_path):
+def test_values_are_set_and_removed_in_the_copy_of_a_windows_that_stays_what_it_is(image, wish, appliance, hivex, tmp_path):
     source, copy = image("windows-2016-faults"), tmp_path / "copy.vhd"
     made = run.prepare(source, copy, wish._replace(unsafe=True), progress=quiet)
     fixed = {each.rule_id for each in made.after.findings if each.outcome is Outcome.FIXED}
@@ -59,7 +59,6 @@ def test_values_are_set_and_removed_in_the_copy_of_a_windows_that_stays_what_it_
     assert run.look(copy, wish._replace(unsafe=True)).planned.plan.is_empty
 
 
-@pytest.mark.libguestfs
 def test_an_unsealed_windows_stays_not_ready_and_is_told_the_next_step(image, wish):
     looked = run.look(image("windows-10-in-use"), wish)
     assert looked.report.verdict is Verdict.NOT_READY

@@ -11,7 +11,7 @@ from vhdprep.check import check, open_image
 from vhdprep.model import Outcome, Target, Verdict
 from vhdprep.prepare import run
 
-pytestmark = [pytest.mark.libguestfs, pytest.mark.usefixtures("appliance")]
+pytestmark = [pytest.mark.libguestfs, pytest.mark.usefixtures("appliance", "hivex")]
 
 CONTROL_SET = "\\ControlSet001"
 REMAIN = {"windows-2022-neglected": set(), "windows-2022-in-use-neglected": {"windows-imagestate-generalized"}}
