@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vhdprep import hostfile
 from vhdprep.errors import UsageError
 from vhdprep.model import Outcome, Severity, Target, Verdict
 
@@ -54,13 +55,7 @@ def read(path: Path) -> Saved:
     Raises:
         UsageError: there is none, or what it says is not what a report says.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_REPORT + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: the report cannot be read ({error.strerror})") from error
-    if len(data) > MAX_REPORT:
-        raise UsageError(f"{path}: is larger than {MAX_REPORT} bytes; that is no report")
+    data = hostfile.read(path, MAX_REPORT, "the report", "report")
     try:
         values = json.loads(data)
     except (ValueError, RecursionError) as error:

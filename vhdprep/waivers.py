@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from vhdprep import hostfile
 from vhdprep.accepted import Waiver
 from vhdprep.errors import Complaint, RuleError, UsageError
 from vhdprep.guest.formats import yamltext
@@ -46,13 +47,7 @@ def load(path: Path, known: Sequence[str]) -> tuple[Waiver, ...]:
         RuleError: anything in it is wrong; carries every complaint.
         UsageError: it cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: the waivers cannot be read ({error.strerror})") from error
-    if len(data) > MAX_FILE:
-        raise UsageError(f"{path}: is larger than {MAX_FILE} bytes; that is no file of waivers")
+    data = hostfile.read(path, MAX_FILE, "the waivers", "file of waivers")
     complaints: list[Complaint] = []
     found: list[Waiver] = []
     for each in _listed(data, path, complaints):

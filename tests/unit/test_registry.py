@@ -11,7 +11,7 @@ from vhdprep.disk.memory import MemoryFiles
 from vhdprep.errors import Unreadable
 from vhdprep.guest import windows
 from vhdprep.guest.formats import bcd, unattend
-from vhdprep.guest.registry import memory_registry, open_registry
+from vhdprep.guest.registry import binary, memory_registry, open_registry
 from vhdprep.model import ABSENT, GuestFacts, Observation
 from vhdprep.probes import windows as probes
 
@@ -297,3 +297,8 @@ def test_a_store_that_was_not_found_may_lie_on_a_partition_that_was_not_read():
                 probes.boot_element(seen, object="default-loader", element="12000002")
         else:
             assert probes.boot_element(seen, object="default-loader", element="12000002").value is ABSENT
+
+
+@pytest.mark.parametrize(("value", "data"), [("00ff", b"\0\xff"), ("", b""), ("opensesame", b""), (4, b""), (("00",), b""), (ABSENT, b"")])
+def test_only_binary_values_have_bytes(value, data):
+    assert binary(value) == data

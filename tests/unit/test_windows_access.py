@@ -126,7 +126,15 @@ def test_each_right_to_sign_in_is_a_bit_of_its_own():
     assert denied.parts == (Observation("Everyone: deny-network (0x80)", rf"{RIGHTS}\S-1-1-0\ActSysAc"),)
 
 
-@pytest.mark.parametrize("registry", [{}, {rf"{RIGHTS}\S-1-1-0\ActSysAc": {"(default)": "8000"}}, {rf"{RIGHTS}\S-1-1-0\ActSysAc": {}}])
+@pytest.mark.parametrize(
+    "registry",
+    [
+        {},
+        {rf"{RIGHTS}\S-1-1-0\ActSysAc": {"(default)": "8000"}},
+        {rf"{RIGHTS}\S-1-1-0\ActSysAc": {"(default)": "nothexas"}},
+        {rf"{RIGHTS}\S-1-1-0\ActSysAc": {}},
+    ],
+)
 def test_rights_that_are_missing_or_no_mask_are_unreadable(registry):
     with pytest.raises(Unreadable):
         logon_rights(image(registry), right="network", accounts=("S-1-1-0",))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import Unreadable
 from vhdprep.guest.image import once
+from vhdprep.guest.registry import binary
 
 if TYPE_CHECKING:
     from vhdprep.guest.image import Guest
@@ -69,11 +70,7 @@ def _account(key: Key, where: str) -> LocalAccount:
 
 
 def _bytes(key: Key, name: str, least: int, where: str) -> bytes:
-    value = key.value(name)
-    try:
-        data = bytes.fromhex(value) if isinstance(value, str) else b""
-    except ValueError:
-        data = b""
+    data = binary(key.value(name))
     if len(data) < least:
         raise Unreadable(rf"{where}\{name} is missing or too short, so the account cannot be judged")
     return data

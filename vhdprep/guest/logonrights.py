@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import Unreadable
 from vhdprep.guest.image import once
+from vhdprep.guest.registry import binary
 
 if TYPE_CHECKING:
     from vhdprep.guest.image import Guest
@@ -29,7 +30,7 @@ NAMES = {
     "S-1-5-32-555": "Remote Desktop Users",
 }
 _ACCOUNTS = r"HKLM\SECURITY\Policy\Accounts"
-_MASK = 8
+_MASK = 4
 
 
 class Holder(NamedTuple):
@@ -62,8 +63,8 @@ def holders(guest: Guest) -> tuple[Holder, ...]:
         access = each.subkey("ActSysAc")
         if access is None:
             continue
-        where, value = rf"{_ACCOUNTS}\{each.name}\ActSysAc", access.value("")
-        if not isinstance(value, str) or len(value) != _MASK:
+        where, mask = rf"{_ACCOUNTS}\{each.name}\ActSysAc", binary(access.value(""))
+        if len(mask) != _MASK:
             raise Unreadable(f"{where} is no mask of four bytes")
-        found.append(Holder(each.name.upper(), where, int.from_bytes(bytes.fromhex(value), "little")))
+        found.append(Holder(each.name.upper(), where, int.from_bytes(mask, "little")))
     return tuple(found)

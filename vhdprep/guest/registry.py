@@ -135,6 +135,14 @@ def open_registry(files: GuestFiles, esp: Files | None = None, active: Files | N
     return Registry(open_root)
 
 
+def binary(value: Value) -> bytes:
+    """The bytes of a binary value, which is kept as hexadecimal text; none of any other."""
+    try:
+        return bytes.fromhex(value) if isinstance(value, str) else b""
+    except ValueError:
+        return b""
+
+
 class MemoryKey:
     """A key of plain values."""
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from vhdprep.errors import Unreadable
 from vhdprep.guest.image import Image
+from vhdprep.guest.registry import binary
 from vhdprep.model import ABSENT, Observation
 from vhdprep.probes.registry import probe
 
@@ -54,11 +55,7 @@ def web_proxy(image: Image, *, address: str, programs: Literal["64-bit", "32-bit
     value = image.need_guest().need_registry().value(_PROXY_KEYS[programs], "WinHttpSettings")
     if value is ABSENT:
         return Observation(ABSENT, where)
-    try:
-        data = bytes.fromhex(value) if isinstance(value, str) else b""
-    except ValueError:
-        data = b""
-    found = winhttp.parse(data, where)
+    found = winhttp.parse(binary(value), where)
     if not found.proxy and not found.script:
         return Observation(ABSENT, where)
     if found.passes_by(address) and not found.script:
