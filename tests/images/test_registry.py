@@ -91,7 +91,12 @@ def test_a_windows_7_in_use_is_described_and_fails_although_its_idle_values_look
         "windows-answer-file-used-up": "pass",
         "windows-answer-file-cache-removed": "pass",
         "windows-answer-file-overrides-unset": "pass",
+        "windows-answer-file-named-used-up": "pass",
         "windows-not-upgraded-before-1607": "pass",
+        "windows-reserved-storage-idle": "pass",
+        "windows-role-directory-removed": "pass",
+        "windows-roles-sysprep-supported": "pass",
+        "windows-store-apps-provisioned": "pass",
     }
 
 
@@ -106,6 +111,7 @@ def test_its_phase_is_in_use(in_use, findings):
         "setup.exe": 3,
         "oobeldr.exe": 3,
         "/Windows/System32/Sysprep/Sysprep_succeeded.tag": ABSENT,
+        "/Windows/System32/Sysprep/Panther/setupact.log": ABSENT,
         "OOBEInProgress": 0,
         "SystemSetupInProgress": 0,
         "UnattendPasses": (
