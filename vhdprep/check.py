@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vhdprep import __version__
 from vhdprep.disk.recorder import NOTHING
@@ -21,13 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from vhdprep.declared import Declared
     from vhdprep.disk.backend import Disk, Source
     from vhdprep.guest.image import Guest, Image, ImageDisk
     from vhdprep.model import Phase, Provisioner
     from vhdprep.ruleset.evaluate import Progress
     from vhdprep.ruleset.rule import Rule
-
-    Named = tuple[Literal["os", "data"], str, Path]
 
 BOTH = "both"
 """In the place of a backend: read with one and the other, and compare."""
@@ -39,6 +38,7 @@ def check(
     rules: tuple[Rule, ...],
     *,
     data: Sequence[Path] = (),
+    declared: Declared | None = None,
     target: Target = Target.GENERALIZED,
     backend: str = "native",
     tree: bool = False,
@@ -48,7 +48,8 @@ def check(
 ) -> Report:
     """Judge the image at ``path`` by ``rules``; with ``tree`` an unpacked root tree, without container and disk.
 
-    ``data``: the machine's other disks, in the order of their LUNs. ``backend``: one of ``BACKENDS``, or ``both``.
+    ``data``: the machine's other disks, in the order of their LUNs. ``declared``: what its manifest says.
+    ``backend``: one of ``BACKENDS``, or ``both``.
     ``key``: the passphrase of encrypted volumes. ``avoid``: volumes that crashed their reader, and why (see ``isolate``).
 
     Raises:
@@ -59,10 +60,18 @@ def check(
         from vhdprep.compare import compare
 
         return compare(
-            *(check(path, rules, data=data, target=target, backend=each, tree=tree, key=key, avoid=avoid, progress=progress) for each in _COMPARED)
+            *(
+                check(path, rules, data=data, declared=declared, target=target, backend=each, tree=tree, key=key, avoid=avoid, progress=progress)
+                for each in _COMPARED
+            )
         )
     clock = Clock()
-    with open_tree(path, target=target) if tree else open_image(path, data=data, target=target, backend=backend, key=key, avoid=avoid) as image:
+    opened = (
+        open_tree(path, target=target)
+        if tree
+        else open_image(path, data=data, declared=declared, target=target, backend=backend, key=key, avoid=avoid)
+    )
+    with opened as image:
         return judge_image(image, path, rules, backend, clock, progress)
 
 
@@ -82,6 +91,7 @@ def inspect(
     path: Path,
     *,
     data: Sequence[Path] = (),
+    declared: Declared | None = None,
     backend: str = "native",
     container_only: bool = False,
     tree: bool = False,
@@ -92,15 +102,16 @@ def inspect(
     if backend == BOTH and not tree and not container_only:
         from vhdprep.compare import compare
 
-        return compare(*(inspect(path, data=data, backend=each, tree=tree, key=key, avoid=avoid) for each in _COMPARED))
+        return compare(*(inspect(path, data=data, declared=declared, backend=each, tree=tree, key=key, avoid=avoid) for each in _COMPARED))
     clock = Clock()
     if container_only:
-        disks = tuple(DiskReport(role, describe(each), None, ()) for role, _, each in _roles(path, data))
+        named = _roles(path, data, declared)
+        disks = tuple(DiskReport(each.role, describe(each.path), None, (), each.lun) for each in named)
         return _plain_report(str(path), disks, (), Target.GENERALIZED, backend, clock)
     opened = (
         open_tree(path, target=Target.GENERALIZED)
         if tree
-        else open_image(path, data=data, target=Target.GENERALIZED, backend=backend, key=key, avoid=avoid)
+        else open_image(path, data=data, declared=declared, target=Target.GENERALIZED, backend=backend, key=key, avoid=avoid)
     )
     with opened as image:
         return _report(image, path, backend, clock)
@@ -112,6 +123,7 @@ def open_image(
     *,
     target: Target,
     data: Sequence[Path] = (),
+    declared: Declared | None = None,
     backend: str = "native",
     key: str | None = None,
     avoid: Mapping[str, str] = NOTHING,
@@ -121,18 +133,20 @@ def open_image(
     from vhdprep.disk.backend import load_backend
 
     reader = load_backend(backend)
-    named, sources = sources_of(path, data, key)
+    named, sources = sources_of(path, data, key, declared)
     with reader.open_disks(sources, avoid) as opened:
         covered = [over(disk) if over and not isinstance(disk, Unreadable) else disk for disk in opened]
-        yield image_of(named, sources, covered, target)
+        yield image_of(named, sources, covered, target)._replace(declared=declared)
 
 
-def sources_of(path: Path, data: Sequence[Path] = (), key: str | None = None) -> tuple[Sequence[Named], list[Source]]:
+def sources_of(
+    path: Path, data: Sequence[Path] = (), key: str | None = None, declared: Declared | None = None
+) -> tuple[Sequence[Named], list[Source]]:
     """The disks of an image by role and name, and as what a backend opens."""
     from vhdprep.disk.backend import Source
 
-    named = _roles(path, data)
-    return named, [Source(each, describe(each), f"{name}:" if name else "", key) for _, name, each in named]
+    named = _roles(path, data, declared)
+    return named, [Source(each.path, describe(each.path), f"{each.name}:" if each.name else "", key) for each in named]
 
 
 def image_of(named: Sequence[Named], sources: Sequence[Source], opened: Sequence[Disk | Unreadable], target: Target) -> Image:
@@ -140,13 +154,13 @@ def image_of(named: Sequence[Named], sources: Sequence[Source], opened: Sequence
     from vhdprep.guest.image import Image, ImageDisk
 
     disks = []
-    for (role, name, _), source, disk in zip(named, sources, opened, strict=True):
+    for each, source, disk in zip(named, sources, opened, strict=True):
         if isinstance(disk, Unreadable):
-            disks.append(ImageDisk(role, source.container, None, str(disk), name))
+            disks.append(ImageDisk(each.role, source.container, None, str(disk), each.name, each.lun))
         else:
             size = source.container.virtual_size
             container = source.container._replace(virtual_size=disk.size if size is None else size)
-            disks.append(ImageDisk(role, container, disk, None, name))
+            disks.append(ImageDisk(each.role, container, disk, None, each.name, each.lun))
     guest, no_guest = _find_guest(disks)
     return Image(tuple(disks), guest, no_guest, target)
 
@@ -157,8 +171,18 @@ def look_again(image: Image) -> Image:
     return image._replace(guest=guest, no_guest=no_guest)
 
 
-def _roles(path: Path, data: Sequence[Path]) -> list[Named]:
-    """Role, name and file of every disk; the names of data disks count from ``data0``.
+class Named(NamedTuple):
+    """A disk of the machine before it is opened."""
+
+    role: Literal["os", "data"]
+    name: str
+    """``data0`` and on; empty for the operating system's."""
+    path: Path
+    lun: int | None
+
+
+def _roles(path: Path, data: Sequence[Path], declared: Declared | None) -> list[Named]:
+    """Role, name, file and LUN of every disk; the names of data disks count from ``data0``.
 
     Raises:
         UsageError: a file is named twice.
@@ -168,7 +192,9 @@ def _roles(path: Path, data: Sequence[Path]) -> list[Named]:
         if each.exists() and any(each.samefile(other) for other in seen if other.exists()):
             raise UsageError(f"{each}: is named twice; every disk of a machine is a file of its own")
         seen.append(each)
-    return [("os", "", path), *(("data", f"data{number}", each) for number, each in enumerate(data))]
+    luns = [each.lun for each in declared.disks if each.role == "data"] if declared else list(range(len(data)))
+    others = (Named("data", f"data{number}", each, lun) for number, (each, lun) in enumerate(zip(data, luns, strict=True)))
+    return [Named("os", "", path, None), *others]
 
 
 @contextmanager
@@ -220,11 +246,11 @@ def _report(image: Image, path: Path, backend: str, clock: Clock) -> Report:
     from vhdprep.guest.gaps import find_gaps
 
     disks = tuple(
-        DiskReport(each.role, each.container, each.disk.table if each.disk else None, tuple(each.disk.volumes) if each.disk else ())
+        DiskReport(each.role, each.container, each.disk.table if each.disk else None, tuple(each.disk.volumes) if each.disk else (), each.lun)
         for each in image.disks
     )
     used = tuple(dict.fromkeys(name for each in image.disks if each.disk for name in each.disk.backends))
-    report = _plain_report(str(path), disks, find_gaps(image), image.target, "+".join(used) or backend, clock)
+    report = _plain_report(str(path), disks, find_gaps(image), image.target, "+".join(used) or backend, clock)._replace(declared=image.declared)
     if image.guest is None:
         return report
     return report._replace(guest=image.guest.facts, provisioner=_find_provisioner(image.guest), phase=_find_phase(image.guest))

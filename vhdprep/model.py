@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vhdprep.accepted import Baseline, Waiver
+    from vhdprep.declared import Declared
     from vhdprep.remedy import Remedy
 
 
@@ -161,6 +162,8 @@ class Volume(NamedTuple):
     """Free bytes by the superblock, where it says so."""
     state: str | None = None
     """``clean | unclean | hibernated | errors``; None = not looked at or not recorded."""
+    written: int | None = None
+    """When its superblock was last written, in seconds since 1970, where it says so (ext)."""
     active: bool = False
     """The MBR's boot indicator is set."""
     boot_priority: int = 0
@@ -249,6 +252,8 @@ class DiskReport(NamedTuple):
     container: Container
     table: str | None
     volumes: tuple[Volume, ...]
+    lun: int | None = None
+    """Of a data disk."""
 
 
 class Report(NamedTuple):
@@ -282,6 +287,8 @@ class Report(NamedTuple):
     notices: tuple[str, ...] = ()
     """About waivers and the baseline: what expired, what was not used."""
     baseline: Baseline | None = None
+    declared: Declared | None = None
+    """What the image's manifest says, if it has one."""
 
     def how_many(self, outcome: Outcome) -> int:
         """How many findings have this outcome."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fixtures import build
+from vhdprep import manifest
 from vhdprep.check import check
 from vhdprep.model import Outcome, Target, Verdict
 
@@ -13,7 +16,11 @@ from vhdprep.model import Outcome, Target, Verdict
 def test_a_fixture_gives_exactly_what_its_recipe_expects(name, rules):
     expect = build.recipes()[name]["expect"]
     target = Target(expect.get("target", "generalized"))
-    report = check(build.build(name), rules, data=build.data_disks(name), target=target)
+    image, data, declared = build.build(name), build.data_disks(name), None
+    if "manifest" in build.recipes()[name]:
+        declared = manifest.load(build.manifest_of(name))
+        data = [Path(each.file) for each in declared.disks[1:]]
+    report = check(image, rules, data=data, declared=declared, target=target)
     failed = sorted(finding.rule_id for finding in report.findings if finding.outcome is Outcome.FAIL)
     crashed = [finding.traceback for finding in report.findings if finding.traceback]
     assert crashed == []

@@ -13,7 +13,7 @@ from vhdprep.errors import UsageError
 from vhdprep.isolate import finished, shield
 from vhdprep.model import Target
 
-AsOption = Annotated[Target, typer.Option("--as", help="What the image is to become.")]
+AsOption = Annotated[Target | None, typer.Option("--as", help="What the image is to become.", show_default="generalized, or as the manifest says")]
 SelectOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -33,7 +33,8 @@ def check(
     image: common.MaybeImageArgument = None,
     data: common.DataOption = None,
     root: common.RootOption = None,
-    target: AsOption = Target.GENERALIZED,
+    manifest: common.ManifestOption = None,
+    target: AsOption = None,
     report_format: common.FormatOption = "text",
     output: common.OutputOption = None,
     reports: common.ReportOption = None,
@@ -53,14 +54,15 @@ def check(
     Exit code: 0 ready, 1 not ready, 2 nothing was judged, 3 inconclusive.
     """
     gc.disable()  # one short run: collecting costs more than it frees
-    subject = common.subject(image, root, data)
-    gate = gates.read(subject, waivers, baseline, fail_on, rules or ())
+    subject = common.subject(image, root, data, manifest)
+    wanted = subject.target(target)
+    gate = gates.read(subject.path, waivers, baseline, fail_on, rules or ())
     avoid = shield()  # before anything large is in memory
     from vhdprep.check import check as run_check
     from vhdprep.report.text import verdict_line
     from vhdprep.ruleset.load import load_rules, select
 
-    pairs = common.parse_reports([subject, *(data or [])], reports, (report_format, output))
+    pairs = common.parse_reports([subject.path, *subject.data], reports, (report_format, output))
     if quiet and not output:
         pairs = pairs[1:]
     known = load_rules(tuple(rules or ()))
@@ -68,8 +70,18 @@ def check(
     left_out = len(known) - len(chosen)
     key = common.read_key(key_file)
     with common.Progress(after=1) as progress:
-        tree = root is not None
-        report = run_check(subject, chosen, data=data or (), target=target, backend=backend, tree=tree, key=key, avoid=avoid, progress=progress)
+        report = run_check(
+            subject.path,
+            chosen,
+            data=subject.data,
+            declared=subject.declared,
+            target=wanted,
+            backend=backend,
+            tree=subject.is_tree,
+            key=key,
+            avoid=avoid,
+            progress=progress,
+        )
     report = gate.apply(report._replace(left_out=left_out), chosen)
     common.write_reports(report, pairs, verbose=verbose)
     if quiet or output:

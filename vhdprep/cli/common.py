@@ -6,11 +6,13 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from vhdprep.declared import Declared
 from vhdprep.errors import UsageError
+from vhdprep.model import Target
 from vhdprep.report.words import EXIT_CODES as EXIT_CODES
 
 if TYPE_CHECKING:
@@ -44,6 +46,10 @@ DataOption = Annotated[
     list[Path] | None,
     typer.Option("--data", metavar="DISK", help="A data disk of the same machine, by LUN; may be repeated.", show_default=False),
 ]
+ManifestOption = Annotated[
+    Path | None,
+    typer.Option("--manifest", metavar="FILE", help="The machine's disks and what its image is to be, in the place of IMAGE.", show_default=False),
+]
 BackendOption = Annotated[
     str,
     typer.Option("--backend", envvar="VHDPREP_BACKEND", help="Reader of the disk: auto, native, guestfs, or both, which compares the two."),
@@ -64,17 +70,47 @@ RulesOption = Annotated[
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show everything: all evidence, references, what passed.")]
 
 
-def subject(image: Path | None, root: Path | None, data: list[Path] | None) -> Path:
+class Subject(NamedTuple):
+    """What a command looks at."""
+
+    path: Path
+    """The image of the operating system's disk, or the root of a tree."""
+    data: tuple[Path, ...] = ()
+    """The machine's other disks, by LUN."""
+    declared: Declared | None = None
+    """What the manifest says, where there is one."""
+    is_tree: bool = False
+
+    def target(self, asked: Target | None) -> Target:
+        """What the image is to become: by ``--as``, by the manifest, else a generalized image.
+
+        Raises:
+            UsageError: the two differ.
+        """
+        stated = self.declared.fields.get("destination") if self.declared else None
+        if asked is not None and stated is not None and asked != stated:
+            raise UsageError(f"--as says {asked}, and {self.declared.path if self.declared else ''} says `destination: {stated}`; leave one out")
+        return asked or (Target(str(stated)) if stated is not None else Target.GENERALIZED)
+
+
+def subject(image: Path | None, root: Path | None, data: list[Path] | None, manifest: Path | None = None) -> Subject:
     """The one thing to look at.
 
     Raises:
-        UsageError: neither, or both, of IMAGE and ``--root`` were given, or disks beside a tree.
+        UsageError: none, or more than one, of IMAGE, ``--root`` and ``--manifest`` were given, or disks beside a tree or a manifest.
+        RuleError: the manifest is wrong.
     """
-    if root is not None and data:
-        raise UsageError("--data names disks; a tree (--root) has none")
-    if (image is None) == (root is None):
-        raise UsageError("name either an IMAGE or a tree with --root DIR")
-    return image or root or Path()
+    if data and (root is not None or manifest is not None):
+        raise UsageError("--data names disks; a tree (--root) has none, and a manifest names them itself")
+    if [image, root, manifest].count(None) != 2:
+        raise UsageError("name either an IMAGE, a tree with --root DIR, or a set of disks with --manifest FILE")
+    if manifest is not None:
+        from vhdprep import manifest as manifests
+
+        declared = manifests.load(manifest)
+        first, *others = (Path(each.file) for each in declared.disks)
+        return Subject(first, tuple(others), declared)
+    return Subject(image or root or Path(), tuple(data or ()), None, root is not None)
 
 
 def read_key(path: Path | None) -> str | None:

@@ -27,7 +27,7 @@ FormatOption = Annotated[str, typer.Option("--format", help="text or json.")]
 def diff(
     first: FirstArgument,
     second: SecondArgument,
-    target: AsOption = Target.GENERALIZED,
+    target: AsOption = None,
     report_format: FormatOption = "text",
     rules: common.RulesOption = None,
     selected: SelectOption = None,
@@ -44,7 +44,7 @@ def diff(
     if report_format not in ("text", "json"):
         raise UsageError("--format takes text or json")
     chosen = select(load_rules(tuple(rules or ())), tuple(selected or ()), tuple(ignored or ()))
-    one, other = (look(path, chosen, target, backend) for path in (first, second))
+    one, other = (look(path, chosen, target or Target.GENERALIZED, backend) for path in (first, second))
     found = compare(one, other)
     common.say(_as_json(found) if report_format == "json" else "".join(f"{line}\n" for line in _as_text(found)), nl=False)
     raise typer.Exit(1 if found.differences else 3 if found.unread else 0)

@@ -15,6 +15,7 @@ def inspect(
     image: common.MaybeImageArgument = None,
     data: common.DataOption = None,
     root: common.RootOption = None,
+    manifest: common.ManifestOption = None,
     report_format: common.FormatOption = "text",
     output: common.OutputOption = None,
     reports: common.ReportOption = None,
@@ -27,9 +28,17 @@ def inspect(
     from vhdprep.check import inspect as run_inspect
     from vhdprep.isolate import finished, shield
 
-    subject = common.subject(image, root, data)
-    pairs = common.parse_reports([subject, *(data or [])], reports, (report_format, output))
-    key, tree = common.read_key(key_file), root is not None
-    report = run_inspect(subject, data=data or (), backend=backend, container_only=container_only, tree=tree, key=key, avoid=shield())
+    subject = common.subject(image, root, data, manifest)
+    pairs = common.parse_reports([subject.path, *subject.data], reports, (report_format, output))
+    report = run_inspect(
+        subject.path,
+        data=subject.data,
+        declared=subject.declared,
+        backend=backend,
+        container_only=container_only,
+        tree=subject.is_tree,
+        key=common.read_key(key_file),
+        avoid=shield(),
+    )
     common.write_reports(report, pairs, verbose=verbose)
     finished()

@@ -43,7 +43,7 @@ def prepare(
     plan: PlanOption = None,
     allow: AllowOption = None,
     users: UserOption = None,
-    target: AsOption = Target.GENERALIZED,
+    target: AsOption = None,
     report_format: TextOrJsonOption = "text",
     output: common.OutputOption = None,
     rules: common.RulesOption = None,
@@ -68,7 +68,7 @@ def prepare(
         raise UsageError("--allow takes only: unsafe; --format takes text or json")
     common.refuse_image(output, (each for each in (image, copy, plan) if each is not None))
     reviewed = planfile.read(plan) if plan is not None else None
-    wish = Wish((), target, backend, bool(allow), tuple(users or ()), tuple(selected or ()), tuple(ignored or ()))
+    wish = Wish((), target or Target.GENERALIZED, backend, bool(allow), tuple(users or ()), tuple(selected or ()), tuple(ignored or ()))
     if reviewed is not None:
         terms = reviewed[1]
         wish = wish._replace(target=Target(terms.target), unsafe=terms.unsafe, users=terms.users, selected=terms.selected, ignored=terms.ignored)

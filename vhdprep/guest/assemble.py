@@ -47,12 +47,14 @@ def assemble(first: Disk, others: Sequence[Disk] = ()) -> Guest:
     taken = {root.volume.id for root in roots}
     rest = (volume for volume in disk.volumes if volume.read and volume.id not in taken)
     roots += [root for volume in rest if (root := subvolumes.find_root(disk, volume, _is_root))]
+    at_home = {volume.id for volume in first.volumes}
+    roots = [each for each in roots if each.volume.id in at_home] or roots  # a system on a data disk is nobody's root; a rule names it
     if len(roots) > 1:
         raise Unreadable(f"{len(roots)} operating systems were found ({', '.join(each.volume.id for each in roots)}); one was expected")
     if not roots:
         raise Unreadable(_why_no_root(disk))
     root = roots[0]
-    if root.volume.id not in {volume.id for volume in first.volumes}:
+    if root.volume.id not in at_home:
         raise Unreadable(f"the operating system lies on {root.volume.id}, a data disk; name its disk first, the others with --data")
     files = slotted.files if slotted else GuestFiles(root.files)
     esp = next((disk.files(volume) for volume in first.volumes if volume.type_id in _ESP_TYPES and volume.read), None)

@@ -36,6 +36,19 @@ def find_volume(spec: str, volumes: Sequence[Volume]) -> Volume | None:
         Unreadable: several volumes go by that name; which one is mounted is decided by the order in which they appear.
     """
     spec = _plain(spec)
+    attribute, value = attribute_of(spec)
+    if attribute is None:
+        return _find_device(spec, volumes)
+    value, _, further = value.partition("/PARTNROFF=")
+    wanted = value.casefold() if "uuid" in attribute else value
+    found = [each for each in volumes if _same(getattr(each, attribute), wanted, fold="uuid" in attribute)]
+    if len(found) > 1:
+        raise Unreadable(f"{spec} names {' and '.join(each.id for each in found)} alike; which of them is meant cannot be told")
+    return None if not found else _after(found[0], further, volumes) if further else found[0]
+
+
+def attribute_of(spec: str) -> tuple[str | None, str]:
+    """By which field of ``Volume`` a specification names one, and its value; no field = by a device's name."""
     tag, _, value = spec.partition("=")
     attribute = _BY_TAG.get(tag)
     if attribute is None and spec.startswith("/dev/disk/by-"):
@@ -45,14 +58,7 @@ def find_volume(spec: str, volumes: Sequence[Volume]) -> Volume | None:
         attribute, value = _BY_FREEBSD[freebsd[1]], freebsd[2]
     elif _OPENBSD_NAME.match(spec):
         attribute, value = "part_uuid", spec
-    if attribute is None:
-        return _find_device(spec, volumes)
-    value, _, further = value.partition("/PARTNROFF=")
-    wanted = value.casefold() if "uuid" in attribute else value
-    found = [each for each in volumes if _same(getattr(each, attribute), wanted, fold="uuid" in attribute)]
-    if len(found) > 1:
-        raise Unreadable(f"{spec} names {' and '.join(each.id for each in found)} alike; which of them is meant cannot be told")
-    return None if not found else _after(found[0], further, volumes) if further else found[0]
+    return attribute, value
 
 
 def need_volume(spec: str, guest: Guest) -> Volume | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import Unreadable
+from vhdprep.model import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,17 +23,24 @@ def find_gaps(image: Image) -> tuple[str, ...]:
         gaps += each.disk.damage() if each.disk else ()
     if image.no_guest and image.no_guest not in gaps:
         gaps.append(image.no_guest)
-    return (*gaps, *(_gaps_of(image.guest) if image.guest is not None else ()))
+    return (*gaps, *(_gaps_of(image.guest, _on_data_disks(image)) if image.guest is not None else ()))
 
 
-def _gaps_of(guest: Guest) -> Iterator[str]:
+def _on_data_disks(image: Image) -> set[str]:
+    """Volumes of data disks, where nothing asks what strangers would find on them: a disk that nothing mounts is named by a rule."""
+    if image.target in (Target.MARKETPLACE, Target.COMMUNITY_GALLERY):
+        return set()
+    return {volume.id for each in image.disks if each.role == "data" and each.disk for volume in each.disk.volumes}
+
+
+def _gaps_of(guest: Guest, elsewhere: set[str]) -> Iterator[str]:
     """What was not read of the operating system, or is not what was judged."""
     facts = guest.facts
     if guest.registry is not None:
         yield from guest.registry.unread
     if booted := _booted_instead(guest):
         yield f"the boot loader starts what lies on {booted}, and that is not what was judged: {guest.root} was"
-    yield from _unjudged(guest)
+    yield from _unjudged(guest, elsewhere)
     if facts.distro == "unknown":
         yield "the distribution could not be named: neither os-release nor an older release file gives a name"
     if facts.os == "windows" and facts.version is None:
@@ -41,11 +49,11 @@ def _gaps_of(guest: Guest) -> Iterator[str]:
         yield f"which release of {facts.product} this is could not be told"
 
 
-def _unjudged(guest: Guest) -> Iterator[str]:
+def _unjudged(guest: Guest, elsewhere: set[str]) -> Iterator[str]:
     """File systems that were opened, yet are mounted nowhere: what lies on them goes along with the image."""
     if guest.facts.os == "windows" or guest.facts.family == "flatcar":  # of Flatcar's two slots one is always idle
         return
-    mounted = {guest.root, *guest.mounts.values()}
+    mounted = {guest.root, *guest.mounts.values(), *elsewhere}
     for volume in guest.volumes:
         if volume.read and volume.filesystem not in ("vfat", "ntfs") and volume.id not in mounted:
             yield f"{volume.id}: its files were not judged, for nothing mounts this {volume.filesystem}"

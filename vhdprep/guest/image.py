@@ -11,6 +11,7 @@ from vhdprep.errors import NoDisk, Unreadable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from vhdprep.declared import Declared
     from vhdprep.disk.backend import Disk, Files
     from vhdprep.guest.files import GuestFiles
     from vhdprep.guest.formats.fstab import FstabEntry
@@ -69,6 +70,8 @@ class ImageDisk(NamedTuple):
     """Why not."""
     name: str = ""
     """``data0``, ``data1`` … by LUN; empty for the operating system's."""
+    lun: int | None = None
+    """Of a data disk."""
 
 
 class Image(NamedTuple):
@@ -79,6 +82,8 @@ class Image(NamedTuple):
     no_guest: str | None
     """Why there is no guest to judge."""
     target: Target
+    declared: Declared | None = None
+    """What a manifest says about it, if there is one."""
 
     @property
     def os_disk(self) -> ImageDisk:

@@ -5,7 +5,7 @@ A probe is a verb of looking that could serve three rules; no product is in its 
 
 from __future__ import annotations
 
-from vhdprep.probes import boot, config, container, disk, efi, files, guest, mounts, network, programs, system, windows, windowsaccess
+from vhdprep.probes import boot, config, container, disk, efi, files, guest, machine, mounts, network, programs, system, windows, windowsaccess
 from vhdprep.probes.registry import ParameterInfo, Probe
 
 __all__ = ["PROBES", "ParameterInfo", "Probe"]
@@ -46,6 +46,12 @@ PROBES: tuple[Probe, ...] = (
     efi.efi_program,
     mounts.fstab_entries,
     mounts.crypttab_entries,
+    machine.declared,
+    machine.declared_conflicts,
+    machine.declared_layout,
+    machine.data_disks,
+    machine.shared_identities,
+    machine.drive_letters,
     network.network_profiles,
     windows.registry_value,
     windows.registry_key,

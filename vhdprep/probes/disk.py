@@ -17,6 +17,7 @@ _LITTLE = {"little-space": (20, 1024 * _MIB), "little-boot-space": (10, 50 * _MI
 """Too little is free when it is less than this part of the volume, and less than so many bytes."""
 _RECORDS_STATE = {"ext2", "ext3", "ext4", "xfs", "btrfs", "ntfs", "ufs"}
 """File systems that say whether they were left clean: in the superblock, the log or the journal."""
+_SIZE_PLACES = {"vhd": "footer:current_size", "vhdx": "vhdx:virtual_size"}
 Field = Literal[
     "table",
     "size",
@@ -38,16 +39,19 @@ Kind = Literal[
 def disk_field(image: Image, *, field: Field) -> Observation:
     """One fact of the partition table.
 
-    field: `table`; `size` of the disk; `first_partition` (byte at which the first one starts); or what the table
+    field: `table`; `size` of the operating system's disk; `first_partition` (byte at which the first one starts); or what the table
     says: `mbr:signature`, `mbr:boot_code` and, of the active partition, `mbr:active_boot_record` (`present | absent`), `gpt:disk_guid`,
     `gpt:alternate_lba`, `gpt:last_lba`.
     """
+    if field == "size":
+        container = image.os_disk.container
+        if container.virtual_size is None:
+            raise Unreadable("the disk's size could not be read")
+        return Observation(container.virtual_size, _SIZE_PLACES.get(container.format, "disk:size"))
     disk = image.need_disk()
     value: Value
     if field == "table":
         value = disk.table or ABSENT
-    elif field == "size":
-        value = disk.size
     elif field == "first_partition":
         offsets = [each.offset for each in disk.volumes if each.offset is not None]
         value = min(offsets) if offsets and disk.table else ABSENT

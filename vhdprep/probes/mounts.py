@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from vhdprep.guest.devices import find_volume, need_volume
@@ -17,16 +18,20 @@ _AT_RUN_TIME = ("/dev/disk/azure/", "/dev/disk/cloud/")
 
 
 @probe(returns="a list of places, one for each line")
-def fstab_entries(image: Image, *, having: Literal["unresolved", "swap", "swap-file", "swap-unresolved", "repeated", "stale"]) -> Observation:
+def fstab_entries(
+    image: Image, *, having: Literal["unresolved", "swap", "swap-file", "swap-unresolved", "repeated", "stale", "on-data-disk", "swap-on-data-disk"]
+) -> Observation:
     """Lines of /etc/fstab.
 
     having: `unresolved` = needed for boot but not on this image; `swap` of any kind; `swap-file` below /; `swap-unresolved` = swap that is
-    waited for and is not on this image; `repeated` = for a mount point that an earlier line has; `stale` = written by cloud-init for a
-    temporary disk of an earlier machine.
+    waited for and is not on this image; `on-data-disk` and `swap-on-data-disk` = lies on a data disk, and boot waits for it; `repeated` = for a
+    mount point that an earlier line has; `stale` = written by cloud-init for a temporary disk of an earlier machine.
     """
     guest = image.need_guest()
     if "unresolved" in having:
         image.need_disk()
+    if "on-data-disk" in having:
+        return Observation.listing("/etc/fstab", tuple(_on_data_disks(image, guest, is_swap="swap" in having)))
     parts = []
     for number, entry in enumerate(guest.fstab):
         if _entry_has(guest, entry, having, guest.fstab[:number]):
@@ -46,6 +51,15 @@ def crypttab_entries(image: Image, *, having: Literal["any", "unresolved", "aski
     found = [each for each in entries if having == "any" or _line_has(guest, each, having)]
     parts = tuple(Observation(f"{each.name} from {each.spec}", f"/etc/crypttab:{each.line}") for each in found)
     return Observation.listing("/etc/crypttab", parts)
+
+
+def _on_data_disks(image: Image, guest: Guest, *, is_swap: bool) -> Iterator[Observation]:
+    on_data = {volume.id for each in image.disks if each.role == "data" and each.disk for volume in each.disk.volumes}
+    for entry in guest.fstab if on_data else ():
+        if entry.is_swap is is_swap and not entry.may_be_missing and entry.names_device and entry.needs_disk:
+            volume = find_volume(entry.spec, guest.volumes)
+            if volume is not None and volume.id in on_data:
+                yield Observation(f"{entry.spec} on {entry.point} lies on {volume.id}", f"/etc/fstab:{entry.line}")
 
 
 def _line_has(guest: Guest, entry: CrypttabEntry, having: str) -> bool:

@@ -28,7 +28,7 @@ class ParameterInfo(NamedTuple):
 class Probe:
     """A way of looking at an image."""
 
-    def __init__(self, look: Callable[..., Observation], returns: str, *, exact: bool, each_disk: bool) -> None:
+    def __init__(self, look: Callable[..., Observation], returns: str, *, exact: bool, each_disk: bool, certain: bool) -> None:
         """Keep what the decorator was told."""
         self.look = look
         self.returns = returns
@@ -37,6 +37,8 @@ class Probe:
         """False = it guesses; such a probe may warn, never block."""
         self.each_disk = each_disk
         """It looks at a disk as a file or a table: rules of such probes alone are asked of every disk of the machine."""
+        self.certain = certain
+        """It can always look: at what the user wrote."""
 
     @property
     def name(self) -> str:
@@ -63,11 +65,11 @@ class Probe:
         return self.look(image, **params)
 
 
-def probe(*, returns: str, exact: bool = True, each_disk: bool = False) -> Callable[[Callable[..., Observation]], Probe]:
+def probe(*, returns: str, exact: bool = True, each_disk: bool = False, certain: bool = False) -> Callable[[Callable[..., Observation]], Probe]:
     """Declare a function a probe; it takes the image and keyword-only parameters."""
 
     def declare(look: Callable[..., Observation]) -> Probe:
-        return Probe(look, returns, exact=exact, each_disk=each_disk)
+        return Probe(look, returns, exact=exact, each_disk=each_disk, certain=certain)
 
     return declare
 

@@ -11,6 +11,7 @@ from vhdprep.model import ABSENT, Outcome, Value
 from vhdprep.report import upload
 
 if TYPE_CHECKING:
+    from vhdprep.declared import Declared
     from vhdprep.model import DiskReport, Finding, GuestFacts, Observation, Phase, Provisioner, Report
 
 SCHEMA = "vhdprep-report/1"
@@ -39,6 +40,7 @@ def document(report: Report) -> dict[str, Any]:
         "gaps": list(report.gaps),
         "notices": list(report.notices),
         "baseline": report.baseline._asdict() if report.baseline else None,
+        "declared": _declared(report.declared) if report.declared else None,
         "disks": [_disk(each) for each in report.disks],
         "guest": _guest(report.guest) if report.guest else None,
         "provisioner": _provisioner(report.provisioner) if report.provisioner else None,
@@ -49,10 +51,16 @@ def document(report: Report) -> dict[str, Any]:
     }
 
 
+def _declared(declared: Declared) -> dict[str, Any]:
+    values = {key: list(value) if isinstance(value, tuple) else value for key, value in declared.fields.items()}
+    return {"path": declared.path, **values, "disks": [each._asdict() for each in declared.disks]}
+
+
 def _disk(disk: DiskReport) -> dict[str, Any]:
     container = disk.container
     return {
         "role": disk.role,
+        "lun": disk.lun,
         "path": container.path,
         "container": {
             "format": container.format,

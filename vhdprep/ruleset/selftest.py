@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vhdprep.declared import Declared, DeclaredDisk
+from vhdprep.disk.backend import DiskSet
 from vhdprep.disk.memory import MemoryDisk, MemoryFiles
 from vhdprep.errors import Unreadable
 from vhdprep.guest import packages, programs
@@ -20,16 +22,17 @@ from vhdprep.guest.release import FAMILIES
 from vhdprep.model import Container, Defect, DiskType, GuestFacts, Outcome, Target, Volume, VolumeKind
 from vhdprep.ruleset.evaluate import judge_rule
 from vhdprep.ruleset.load import read_examples
+from vhdprep.ruleset.parse import Parser
 from vhdprep.vhd import footer, layout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from vhdprep.disk.backend import Disk
     from vhdprep.ruleset.rule import Rule
 
-_GIVEN = {"facts", "files", "packages", "versions", "registry", "esp", "vhd", "disk", "unreadable", "target", "guest"}
+_GIVEN = {"facts", "files", "packages", "versions", "registry", "esp", "vhd", "disk", "unreadable", "target", "guest", "data", "declared"}
 _SIZE = 30 * 1024**3
 _ROOT = Volume(
     id="p1",
@@ -73,10 +76,17 @@ def run_examples(rule: Rule, path: Path) -> list[Result]:
         return [Result("", "examples", "none", "the file has no second document with examples")]
     results = [_run(rule, example) for example in examples]
     covered = {result.wanted for result in results}
-    missing = [str(outcome) for outcome in (Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN) if str(outcome) not in covered]
+    shown = (Outcome.PASS, Outcome.FAIL, *(() if _is_certain(rule) else (Outcome.UNKNOWN,)))
+    missing = [str(outcome) for outcome in shown if str(outcome) not in covered]
     return results + [
         Result("", f"an example that is {outcome}", "none", "every rule is shown to pass, to fail and to be undecided") for outcome in missing
     ]
+
+
+def _is_certain(rule: Rule) -> bool:
+    """Whether the rule can always be decided, for it looks only at what the user wrote."""
+    leaves = [*Parser.leaves(rule.check), *(Parser.leaves(rule.when) if rule.when else ())]
+    return all(leaf.probe.certain for leaf in leaves) and not rule.applies_to.only.keys() - {"target"}
 
 
 def _run(rule: Rule, example: Any) -> Result:
@@ -105,12 +115,40 @@ def build_image(given: Mapping[str, Any], disk: Disk | None = None) -> Image:
     unreadable = tuple(given.get("unreadable", ()))
     container = _container(given.get("vhd", {}), unreadable)
     disk = disk or _disk(given, unreadable)
-    guest = None if given.get("guest", "") is None else _guest(given, disk, unreadable)
+    data = [_data_disk(number, each) for number, each in enumerate(given.get("data", []))]
+    whole = DiskSet((disk, *(each.disk for each in data if each.disk))) if data else disk
+    guest = None if given.get("guest", "") is None else _guest(given, whole, unreadable)
     target = Target(given.get("target", Target.GENERALIZED))
     reason = "the container could not be opened" if "disk" in unreadable else None
     opened: Disk | None = None if reason else disk
     image_disk = ImageDisk("os", container, opened, reason)
-    return Image((image_disk,), guest, None if guest else "no operating system was found on this disk", target)
+    declared = _declared(given["declared"], [image_disk, *data]) if "declared" in given else None
+    return Image((image_disk, *data), guest, None if guest else "no operating system was found on this disk", target, declared)
+
+
+def _data_disk(number: int, given: Mapping[str, Any]) -> ImageDisk:
+    """A data disk: ``table``, ``fields``, ``size``, ``lun``, ``volumes`` (with ``files``); ``unreadable`` = it could not be opened."""
+    name, size = f"data{number}", given.get("size", _SIZE)
+    container = _container({"virtual_size": size, "file_name": f"{name}.vhd"}, ("virtual_size",) if given.get("unreadable") else ())
+    lun = given.get("lun", number)
+    if given.get("unreadable"):
+        return ImageDisk("data", container, None, "the container could not be opened", name, lun)
+    volumes, files = [], {}
+    for place, extra in enumerate(given.get("volumes", []), 1):
+        values = {"id": f"{name}:p{place}", "size": 2**30, "offset": place * 2**30, "type_id": None, "filesystem": "ext4", "read": True, **extra}
+        volumes.append(Volume(kind=VolumeKind.PARTITION, **{key: value for key, value in values.items() if key in Volume._fields}))
+        files[volumes[-1].id] = MemoryFiles(extra.get("files", {}), case_sensitive=volumes[-1].filesystem not in ("ntfs", "vfat"))
+    disk = MemoryDisk(size, given.get("table", "gpt"), volumes, files, dict(given.get("fields", {})))
+    return ImageDisk("data", container, disk, None, name, lun)
+
+
+def _declared(given: Mapping[str, Any], disks: Sequence[ImageDisk]) -> Declared:
+    """A manifest: its fields; ``sizes`` of the disks, the operating system's first; ``previous``, likewise."""
+    sizes = given.get("sizes", [None] * len(disks))
+    listed = [DeclaredDisk("data" if number else "os", f"{number}.vhd", number - 1 if number else None, size) for number, size in enumerate(sizes)]
+    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items() if key not in ("sizes", "previous")}
+    before = _declared(given["previous"], disks) if "previous" in given else None
+    return Declared("image.yaml", tuple(listed), plain, before)
 
 
 def _container(given: Mapping[str, Any], unreadable: tuple[str, ...]) -> Container:
@@ -179,6 +217,8 @@ def _guest(given: Mapping[str, Any], disk: Disk, unreadable: tuple[str, ...]) ->
     tree = GuestFiles(disk.files(disk.volumes[0]))
     extras = enumerate(given.get("disk", {}).get("volumes", []), 2)
     mounts = {"/": "p1"} | {extra["mount"]: f"p{number}" for number, extra in extras if "mount" in extra}
+    for number, other in enumerate(given.get("data", [])):
+        mounts |= {each["mount"]: f"data{number}:p{place}" for place, each in enumerate(other.get("volumes", []), 1) if "mount" in each}
     hidden = any(re.match(r"ESP:|esp$", each) for each in unreadable)
     esp = MemoryFiles(given["esp"], ["/"] if hidden else (), case_sensitive=False) if "esp" in given else None
     try:

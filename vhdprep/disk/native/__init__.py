@@ -179,7 +179,9 @@ class NativeDisk:
 
     def _open(self, volume: Volume, stream: Stream, found: superblock.Superblock) -> Volume:
         """Open the file system if one of the readers can; say why not otherwise."""
-        volume = volume._replace(filesystem=found.filesystem or None, uuid=found.uuid, label=found.label, free=found.free, state=found.state)
+        volume = volume._replace(
+            filesystem=found.filesystem or None, uuid=found.uuid, label=found.label, free=found.free, state=found.state, written=found.written
+        )
         no_files = _NO_FILES.get(volume.type_id or "") if found.filesystem in (None, "") else None
         if reason := no_files or _NO_FILES_EITHER.get(found.filesystem if found.filesystem is not None else "?"):
             return volume._replace(reason=reason)

@@ -45,6 +45,8 @@ class Superblock(NamedTuple):
     """Why what is read of it may not be all."""
     detail: str | None = None
     """What else a person should know of a volume that is not read."""
+    written: int | None = None
+    """When it was last written: seconds since 1970."""
 
 
 BLANK = Superblock("")
@@ -85,7 +87,9 @@ def _ext(head: bytes) -> Superblock | None:
     free = struct.unpack_from("<I", block, 0x0C)[0] + ((struct.unpack_from("<I", block, 0x158)[0] << 32) if incompat & 0x80 else 0)
     size = 1024 << min(struct.unpack_from("<I", block, 0x18)[0], 6)
     caveat = _ext_damage(block) or next((text for feature, text in _EXT_CAVEATS.items() if incompat & feature), None)
-    return Superblock(name, str(uuid.UUID(bytes=block[0x68:0x78])), _text(block[0x78:0x88]), free * size, clean, caveat)
+    written = struct.unpack_from("<I", block, 0x30)[0] | block[0x274] << 32
+    identity, label = str(uuid.UUID(bytes=block[0x68:0x78])), _text(block[0x78:0x88])
+    return Superblock(name, identity, label, free * size, clean, caveat, written=written or None)
 
 
 def _ext_damage(block: bytes) -> str | None:
