@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130
 """What shells give for an interrupt; 1 would be a verdict."""
 
-CopyArgument = Annotated[Path | None, typer.Argument(metavar="[COPY]", help="The file to make; it must not be there.", show_default=False)]
+CopyArgument = Annotated[
+    Path | None, typer.Argument(metavar="[COPY]", help="The file to make, of several disks the folder; it must not be there.", show_default=False)
+]
 PlanOnlyOption = Annotated[bool, typer.Option("--plan-only", help="Only say what would be done; nothing is written.")]
 PlanOption = Annotated[
     Path | None, typer.Option("--plan", metavar="FILE", help="Carry out exactly this plan, made by --plan-only --format json.", show_default=False)
@@ -37,8 +39,10 @@ UserOption = Annotated[
 
 
 def prepare(
-    image: common.ImageArgument,
+    image: common.MaybeImageArgument = None,
     copy: CopyArgument = None,
+    data: common.DataOption = None,
+    manifest: common.ManifestOption = None,
     plan_only: PlanOnlyOption = False,
     plan: PlanOption = None,
     allow: AllowOption = None,
@@ -56,31 +60,35 @@ def prepare(
     """Make a copy of an image with everything put right that can be put right offline, and check it.
 
     The image itself is only read. Exit code: that of the copy's verdict; 2 when no copy was made, and with --plan-only that
-    of the image's verdict.
+    of the image's verdict. Several disks are prepared together or not at all.
     """
     from vhdprep.prepare import planfile
     from vhdprep.prepare.run import Wish
     from vhdprep.ruleset.load import load_rules, select
 
+    if manifest is not None and copy is None:
+        image, copy = None, image  # the manifest stands in the image's place
+    subject = common.subject(image, None, data, manifest)
     if plan_only == (copy is not None):
         raise UsageError("name the COPY to make, or say --plan-only" if copy is None else "--plan-only makes no copy; leave COPY out")
     if any(each != "unsafe" for each in allow or ()) or report_format not in ("text", "json"):
         raise UsageError("--allow takes only: unsafe; --format takes text or json")
-    common.refuse_image(output, (each for each in (image, copy, plan) if each is not None))
+    common.refuse_image(output, (each for each in (subject.path, *subject.data, copy, plan) if each is not None))
     reviewed = planfile.read(plan) if plan is not None else None
-    wish = Wish((), target or Target.GENERALIZED, backend, bool(allow), tuple(users or ()), tuple(selected or ()), tuple(ignored or ()))
+    wanted = subject.target(target)
+    wish = Wish((), wanted, backend, bool(allow), tuple(users or ()), tuple(selected or ()), tuple(ignored or ()), subject.data, subject.declared)
     if reviewed is not None:
         terms = reviewed[1]
         wish = wish._replace(target=Target(terms.target), unsafe=terms.unsafe, users=terms.users, selected=terms.selected, ignored=terms.ignored)
     wish = wish._replace(rules=select(load_rules(tuple(rules or ())), wish.selected, wish.ignored))
     if copy is None:
-        _show_plan(image, wish, report_format, output, quiet=quiet)
+        _show_plan(subject.path, wish, report_format, output, quiet=quiet)
     from vhdprep.prepare.run import prepare as run_prepare
 
     assert copy is not None
     try:
         with common.Progress() as progress:
-            made = run_prepare(image, copy, wish, reviewed=reviewed, progress=progress)
+            made = run_prepare(subject.path, copy, wish, reviewed=reviewed, progress=progress)
     except KeyboardInterrupt:
         typer.echo("vhdprep: interrupted; no copy was made, and the image is as it was", err=True)
         raise typer.Exit(_INTERRUPTED) from None
@@ -98,13 +106,20 @@ def _show_plan(image: Path, wish: Wish, report_format: str, output: Path | None,
     else:
         text = show.plan_text(plan, looked.report.verdict)
         if not plan.is_empty:
-            names = shlex.join(safe(name) for name in (str(image), f"{image.stem}-prepared.vhd"))
-            text += f"\nTo carry it out, with the same options otherwise:\n  vhdprep prepare {names}\n"
+            text += f"\nTo carry it out, with the same options otherwise:\n  vhdprep prepare {_names(image, wish)}\n"
     if output is not None:
         _write(output, text)
     elif not quiet:
         common.say(text, nl=False)
     raise typer.Exit(common.EXIT_CODES[looked.report.verdict] if looked.report.verdict else common.EXIT_USAGE)
+
+
+def _names(image: Path, wish: Wish) -> str:
+    """What the command that makes the copy names."""
+    if wish.declared is not None:
+        return shlex.join(safe(name) for name in ("--manifest", wish.declared.path, f"{image.stem}-prepared"))
+    data = [word for each in wish.data for word in ("--data", str(each))]
+    return shlex.join(safe(name) for name in (str(image), f"{image.stem}-prepared{'' if data else '.vhd'}", *data))
 
 
 def _show_made(made: Prepared, report_format: str, output: Path | None, *, verbose: bool, quiet: bool) -> None:

@@ -66,8 +66,8 @@ class Editor(Protocol):
 
 
 @contextmanager
-def open_editor(disk: Path, volumes: Sequence[Volume], needed: set[str]) -> Iterator[Editor]:
-    """An editor of the raw disk in ``disk``, with the volumes of these ids mounted; on leaving, everything is on the disk.
+def open_editor(disks: Sequence[Path], volumes: Sequence[Sequence[Volume]], needed: set[str]) -> Iterator[Editor]:
+    """An editor of the raw disks in ``disks``, with the ``needed`` ones of their volumes mounted; on leaving, everything is on the disks.
 
     Raises:
         BackendUnavailable: the appliance cannot run here.
@@ -75,9 +75,11 @@ def open_editor(disk: Path, volumes: Sequence[Volume], needed: set[str]) -> Iter
     """
     appliance = Appliance()
     try:
-        appliance.add_writable(disk)
+        for disk in disks:
+            appliance.add_writable(disk)
         appliance.launch()
-        yield _GuestfsEditor(appliance.handle, [each for each in volumes if each.id in needed], appliance.acceleration)
+        placed = [(device, each) for device, listed in zip(appliance.devices, volumes, strict=True) for each in listed if each.id in needed]
+        yield _GuestfsEditor(appliance.handle, placed, appliance.acceleration)
         _asked("the changes cannot be brought to the disk", appliance.handle.umount_all)
         _asked("the appliance does not end as it should", appliance.handle.shutdown)
     finally:
@@ -87,14 +89,14 @@ def open_editor(disk: Path, volumes: Sequence[Volume], needed: set[str]) -> Iter
 class _GuestfsEditor:
     """Volumes mounted in an appliance."""
 
-    def __init__(self, handle: GuestFS, volumes: Sequence[Volume], acceleration: str) -> None:
-        """Mount ``volumes`` for writing."""
+    def __init__(self, handle: GuestFS, volumes: Sequence[tuple[str, Volume]], acceleration: str) -> None:
+        """Mount ``volumes``, each with the appliance's name of its disk, for writing."""
         self.acceleration = acceleration
         self._handle = handle
         self._places: dict[str, str] = {}
         self._plain: set[str] = set()
-        for number, volume in enumerate(volumes):
-            device = self._device(volume)
+        for number, (disk, volume) in enumerate(volumes):
+            device = self._device(disk, volume)
             place = f"/v{number}"
             options = "subvolid=5" if volume.filesystem == "btrfs" else ""
             handle.mkmountpoint(place)
@@ -192,19 +194,19 @@ class _GuestfsEditor:
                 raise CopyFailed(f"{change.shown}: {at} is a link in the copy and was none in the plan; the copy is given up")
             self._plain.add(at)
 
-    def _device(self, volume: Volume) -> str:
+    def _device(self, disk: str, volume: Volume) -> str:
         """The appliance's name of a volume: a partition by where it begins."""
         if volume.kind is VolumeKind.WHOLE_DISK:
-            return "/dev/sda"
+            return disk
         if volume.kind is VolumeKind.LOGICAL_VOLUME:
             device = f"/dev/{volume.id}"
             found = _asked("logical volumes cannot be listed", self._handle.lvs)
             if device in found:
                 return device
         else:
-            for each in _asked("partitions cannot be listed", self._handle.part_list, "/dev/sda"):
+            for each in _asked("partitions cannot be listed", self._handle.part_list, disk):
                 if each["part_start"] == volume.offset:
-                    return f"/dev/sda{each['part_num']}"
+                    return f"{disk}{each['part_num']}"
         raise CopyFailed(f"{volume.id}: libguestfs's appliance does not see this volume, so nothing can be changed on it")
 
 

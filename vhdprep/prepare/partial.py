@@ -10,9 +10,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import stat
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from vhdprep.errors import CopyFailed, UsageError
 
@@ -108,6 +109,72 @@ def partial(destination: Path) -> Iterator[Partial]:
                 path.unlink()
 
 
+class Folder:
+    """A folder of files while they are written."""
+
+    def __init__(self, destination: Path, path: Path, descriptor: int) -> None:
+        """``descriptor`` is of the open folder."""
+        self.destination, self.path, self._descriptor = destination, path, descriptor
+        self.published = False
+
+    def open(self, name: str) -> BinaryIO:
+        """A new, empty file in it, for reading and writing, unbuffered.
+
+        Raises:
+            CopyFailed: the host does not make it.
+        """
+        try:
+            return cast("BinaryIO", (self.path / name).open("x+b", buffering=0))
+        except OSError as error:
+            raise CopyFailed(f"{self.destination / name}: cannot be written ({error.strerror})") from error
+
+    def publish(self) -> None:
+        """Give it the destination's name, on the host's disk; an empty folder of that name would give way.
+
+        Raises:
+            UsageError: something came to stand there meanwhile.
+            CopyFailed: the host does not do it.
+        """
+        refuse_existing(self.destination)
+        try:
+            if not _is_at(self._descriptor, self.path):
+                raise CopyFailed(f"{self.path}: was taken away while it was written; run again")
+            _sync_folder(self.path)
+            self.path.rename(self.destination)
+            self.published = True
+            _sync_folder(self.destination.parent)
+        except OSError as error:
+            raise CopyFailed(f"{self.destination}: the copies cannot be put there ({error.strerror})") from error
+
+
+@contextmanager
+def partial_folder(destination: Path) -> Iterator[Folder]:
+    """An empty folder that becomes ``destination`` by ``publish()``; without it nothing is left when the block ends.
+
+    Raises:
+        UsageError: something stands there, nothing may be written there, or another run is at it.
+    """
+    if not destination.name:
+        raise UsageError(f"{destination}: name a folder that is not there yet")
+    path = destination.with_name(f".{destination.name}.vhdprep-partial")
+    refuse_existing(destination)
+    try:
+        descriptor = _create(path, is_folder=True)
+    except PermissionError as error:
+        raise UsageError(f"{destination}: may not be made; give your user write permission on {destination.parent}") from error
+    except FileNotFoundError as error:
+        raise UsageError(f"{destination}: there is no folder {destination.parent}; make it first") from error
+    except OSError as error:
+        raise UsageError(f"{destination}: cannot be made ({error.strerror}); name another place") from error
+    folder = Folder(destination, path, descriptor)
+    try:
+        yield folder
+    finally:
+        if not folder.published and _is_at(descriptor, path):
+            shutil.rmtree(path)
+        os.close(descriptor)
+
+
 def refuse_existing(path: Path) -> None:
     """What is to be written later must not be there now.
 
@@ -125,11 +192,11 @@ def _drop_second_name(destination: Path, path: Path) -> None:
             path.unlink()
 
 
-def _create(path: Path) -> int:
-    """A new, empty file, locked; one that a killed run left is put away first."""
+def _create(path: Path, *, is_folder: bool = False) -> int:
+    """A new, empty file or folder, locked; one that a killed run left is put away first."""
     for _ in range(_MAX_TRIES):
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            descriptor = _make_folder(path) if is_folder else os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except FileExistsError:
             _put_away(path)
             continue
@@ -145,8 +212,13 @@ def _create(path: Path) -> int:
     raise UsageError(f"{path}: comes and goes; another vhdprep is writing the same copy")
 
 
+def _make_folder(path: Path) -> int:
+    path.mkdir()
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
 def _put_away(path: Path) -> None:
-    """Remove what a killed run left. Only a file of this user, that nobody has locked, and no link to anything."""
+    """Remove what a killed run left. Only a file or folder of this user, that nobody has locked, and no link to anything."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -157,11 +229,12 @@ def _put_away(path: Path) -> None:
         raise
     try:
         found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        is_folder = stat.S_ISDIR(found.st_mode)
+        if not (is_folder or stat.S_ISREG(found.st_mode)) or found.st_uid != os.geteuid():
             raise UsageError(_foreign(path))
         _lock(descriptor)
         if _is_at(descriptor, path):
-            path.unlink()
+            shutil.rmtree(path) if is_folder else path.unlink()
     finally:
         os.close(descriptor)
 

@@ -15,6 +15,7 @@ from vhdprep.prepare.plan import Change, Forecast, Left, Plan
 from vhdprep.vhd.blocks import extents
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from vhdprep.vhd.blocks import Reader
@@ -32,9 +33,9 @@ class Terms(NamedTuple):
     """What a plan was made from: with the same terms the same plan is made again."""
 
     size: int
-    """Bytes of the disk."""
+    """Bytes of all disks."""
     digest: str
-    """Of what is on the disk, whatever container holds it; see ``fingerprint``."""
+    """Of what is on them, whatever container holds it; see ``fingerprint``."""
     rules: str
     """Digest of the rules that were asked."""
     target: str
@@ -53,6 +54,11 @@ def fingerprint(reader: Reader) -> str:
         if data != _ZEROS[: len(data)]:
             total.update(f"{number} {hashlib.sha256(data).hexdigest()}\n".encode())
     return total.hexdigest()
+
+
+def join(digests: Sequence[str]) -> str:
+    """One digest of a machine's disks; of one disk its own."""
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def render(plan: Plan, terms: Terms) -> str:

@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 import uuid
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep import isolate
@@ -16,26 +17,26 @@ from vhdprep.errors import CopyFailed, UsageError
 from vhdprep.model import Finding, Outcome, Report, Severity, Target
 from vhdprep.prepare import plan as plans
 from vhdprep.prepare import planfile, secondopinion
+from vhdprep.prepare.copies import open_copies
 from vhdprep.prepare.draft import DraftDisk
-from vhdprep.prepare.partial import partial, refuse_existing
 from vhdprep.prepare.source import open_source
 from vhdprep.remedy import Manual
 from vhdprep.verdict import judge
 from vhdprep.vhd import convert
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from vhdprep.declared import Declared
     from vhdprep.disk.backend import Disk
     from vhdprep.model import Volume
-    from vhdprep.prepare.partial import Partial
+    from vhdprep.prepare.copies import Copies
     from vhdprep.prepare.plan import Forecast, Plan, Planned
     from vhdprep.prepare.planfile import Terms
     from vhdprep.ruleset.rule import Rule
+    from vhdprep.vhd.blocks import Reader
 
-LEDGER = "{name}.changes.json"
-"""What the list of changes beside a copy is called."""
 ROOM = 64 * 1024 * 1024
 """Bytes that must be free on the host to change the copy: journals, and blocks that were holes."""
 
@@ -57,6 +58,10 @@ class Wish(NamedTuple):
     users: tuple[str, ...] = ()
     selected: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    data: tuple[Path, ...] = ()
+    """The machine's other disks, by LUN; they are prepared together or not at all."""
+    declared: Declared | None = None
+    """What the machine's manifest says."""
 
 
 class Looked(NamedTuple):
@@ -64,7 +69,13 @@ class Looked(NamedTuple):
 
     report: Report
     planned: Planned
-    volumes: tuple[Volume, ...]
+    disks: tuple[tuple[Volume, ...], ...]
+    """The volumes of each disk."""
+
+    @property
+    def volumes(self) -> tuple[Volume, ...]:
+        """Of all disks."""
+        return tuple(volume for disk in self.disks for volume in disk)
 
 
 class Prepared(NamedTuple):
@@ -92,44 +103,53 @@ def look(source: Path, wish: Wish) -> Looked:
 
 def make_terms(source: Path, scratch: Path, report: Report, wish: Wish) -> Terms:
     """What binds a plan to this image, these rules and these wishes."""
-    with open_source(source, scratch) as reader:
-        size, digest = reader.size, planfile.fingerprint(reader)
+    with _open_sources((source, *wish.data), scratch) as readers:
+        size = sum(each.size for each in readers)
+        digest = planfile.join([planfile.fingerprint(each) for each in readers])
     return planfile.Terms(size, digest, report.ruleset_digest, str(wish.target), wish.unsafe, wish.selected, wish.ignored, wish.users)
+
+
+@contextmanager
+def _open_sources(paths: Sequence[Path], scratch: Path) -> Iterator[list[Reader]]:
+    """Every disk of the machine; they stay as they are until the block ends."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(open_source(each, scratch)) for each in paths]
 
 
 def prepare(
     source: Path, destination: Path, wish: Wish, *, reviewed: tuple[Plan, Terms] | None = None, progress: Callable[[int, int, str], None]
 ) -> Prepared:
-    """Make the prepared copy.
+    """Make the prepared copy: a file, or of several disks a folder with all of them.
 
     Raises:
         UsageError: the call cannot be carried out as it was made.
         CopyFailed: no copy was made; the source is as it was.
         BackendUnavailable: libguestfs is needed and cannot run here.
     """
-    with partial(destination) as work:
-        refuse_existing(ledger := destination.with_name(LEDGER.format(name=destination.name)))
+    sources = (source, *wish.data)
+    with open_copies(destination, sources) as work:
         looked = look(source, wish)
         _refuse_unclean(looked)
         _refuse_hiding(looked.report)
         open_journals = {each.id for each in looked.volumes if each.state == "unclean"}
         if reviewed is not None:
             _compare(reviewed, looked, make_terms(source, destination.parent, looked.report, wish))
-        with open_source(source, destination.parent) as reader:
-            copied = convert.copy(reader, work.file, progress=progress)
+        with _open_sources(sources, destination.parent) as readers:
+            copied = [convert.copy(reader, each.file, progress=progress) for reader, each in zip(readers, work.disks, strict=True)]
         if open_journals:
             looked = _replayed(work, looked, wish, open_journals, reviewed)
-        acceleration = _edit(work.path, looked, progress)
-        convert.append_footer(work.file, copied.size, unique_id=uuid.uuid4(), now=int(time.time()))
-        secondopinion.confirm(work.path, copied.size)
+        acceleration = _edit(work, looked, progress)
+        for each, was in zip(work.disks, copied, strict=True):
+            convert.append_footer(each.file, was.size, unique_id=uuid.uuid4(), now=int(time.time()))
+            secondopinion.confirm(each.path, was.size)
         progress(0, 1, "check")
         backends = ("auto", "guestfs") if wish.backend == "auto" and _has_second(looked, acceleration) else (wish.backend,)
         after = isolate.call(lambda avoid: _look_at_copy(work, wish, backends, avoid))
-        return _finish(work, ledger, looked, after)
+        return _finish(work, looked, after, wish)
 
 
-def _finish(work: Partial, ledger: Path, looked: Looked, after: Report) -> Prepared:
-    """Publish the copy with its ledger, if nothing is worse."""
+def _finish(work: Copies, looked: Looked, after: Report, wish: Wish) -> Prepared:
+    """Publish the copies with their ledger, if nothing is worse."""
     before, plan = looked.report, looked.planned.plan
     changed = plans.forecast(before.findings, after.findings)
     worse = tuple(each for each in changed if each.is_worse)
@@ -138,11 +158,8 @@ def _finish(work: Partial, ledger: Path, looked: Looked, after: Report) -> Prepa
     shown = shown._replace(verdict=judge(shown.findings, shown.gaps))
     if worse or new_gaps:
         return Prepared(before, shown, plan, worse, new_gaps, None)
-    with partial(ledger) as beside:
-        beside.write(json.dumps(_ledger(before, shown, plan), indent=2) + "\n")
-        work.publish()
-        beside.publish()
-    return Prepared(before, shown, plan, (), (), ledger)
+    work.publish(json.dumps(_ledger(before, shown, plan), indent=2) + "\n", wish.target, wish.declared)
+    return Prepared(before, shown, plan, (), (), work.ledger)
 
 
 def _look(source: Path, wish: Wish, avoid: Mapping[str, str]) -> Looked:
@@ -153,11 +170,12 @@ def _look(source: Path, wish: Wish, avoid: Mapping[str, str]) -> Looked:
         drafts.append(DraftDisk(disk))
         return drafts[-1]
 
-    with open_image(source, target=wish.target, backend=wish.backend, avoid=avoid, over=over) as image:
+    opened = open_image(source, data=wish.data, declared=wish.declared, target=wish.target, backend=wish.backend, avoid=avoid, over=over)
+    with opened as image:
         report = judge_image(image, source, wish.rules, wish.backend, clock)
         planned = plans.make(lambda: look_again(image), wish.rules, unsafe=wish.unsafe, users=wish.users)
-        volumes = tuple(image.os_disk.disk.volumes) if image.os_disk.disk else ()
-    return Looked(report, planned, volumes)
+        disks = tuple(tuple(each.disk.volumes) if each.disk else () for each in image.disks)
+    return Looked(report, planned, disks)
 
 
 def _has_second(looked: Looked, acceleration: str | None) -> bool:
@@ -166,39 +184,46 @@ def _has_second(looked: Looked, acceleration: str | None) -> bool:
     return acceleration == "KVM" and guest is not None and guest.os != "windows"
 
 
-def _look_at_copy(work: Partial, wish: Wish, backends: Sequence[str], avoid: Mapping[str, str]) -> Report:
+def _look_at_copy(work: Copies, wish: Wish, backends: Sequence[str], avoid: Mapping[str, str]) -> Report:
     """Judge the copy under the name that it will have; what two backends see differently is undecided."""
     first, *others = (_judge_copy(work, wish, backend, avoid) for backend in backends)
     return compare(first, others[0]) if others else first
 
 
-def _judge_copy(work: Partial, wish: Wish, backend: str, avoid: Mapping[str, str]) -> Report:
+def _judge_copy(work: Copies, wish: Wish, backend: str, avoid: Mapping[str, str]) -> Report:
     clock = Clock()
-    with open_image(work.path, target=wish.target, backend=backend, avoid=avoid) as image:
-        (disk,) = image.disks
-        named = disk.container._replace(path=str(work.destination))
-        return judge_image(image._replace(disks=(disk._replace(container=named),)), work.destination, wish.rules, backend, clock)
+    first, *others = (each.path for each in work.disks)
+    with open_image(first, data=others, declared=wish.declared, target=wish.target, backend=backend, avoid=avoid) as image:
+        named = (
+            disk._replace(container=disk.container._replace(path=str(each.destination))) for disk, each in zip(image.disks, work.disks, strict=True)
+        )
+        return judge_image(image._replace(disks=tuple(named)), work.disks[0].destination, wish.rules, backend, clock)
 
 
-def _edit(path: Path, looked: Looked, progress: Callable[[int, int, str], None]) -> str | None:
+def _edit(work: Copies, looked: Looked, progress: Callable[[int, int, str], None]) -> str | None:
     """Carry out the plan; gives what the appliance ran with, None = it was not needed."""
     changes, contents = looked.planned
     if not changes.changes:
         return None
     needed = ROOM + sum(len(data) for data in contents.values())
-    if shutil.disk_usage(path.parent).free < needed:  # a virtual machine whose disk cannot grow stands still
-        raise CopyFailed(
-            f"there is no room to change the copy: {needed // convert.MIB} MiB must be free in {path.parent}; make room, or write elsewhere"
-        )
+    folder = work.disks[0].path.parent
+    if shutil.disk_usage(folder).free < needed:  # a virtual machine whose disk cannot grow stands still
+        raise CopyFailed(f"there is no room to change the copy: {needed // convert.MIB} MiB must be free in {folder}; make room, or write elsewhere")
     from vhdprep.prepare.editor import open_editor  # late: it starts a virtual machine
 
     progress(0, len(changes.changes), "edit")
-    with open_editor(path, looked.volumes, {each.spot.volume for each in changes.changes}) as editor:
+    mounted = {each.spot.volume for each in changes.changes} | _of_one_moment(looked)
+    with open_editor([each.path for each in work.disks], looked.disks, mounted) as editor:
         editor.blank(changes.changes)
         for number, change in enumerate(changes.changes, 1):
             editor.perform(change, contents.get(change.spot, b""))
             progress(number, len(changes.changes), "edit")
         return editor.acceleration
+
+
+def _of_one_moment(looked: Looked) -> set[str]:
+    """Of several disks, the file systems that tell when they were last written: mounted together they go on telling one moment."""
+    return {each.id for each in looked.volumes if each.read and each.written is not None} if len(looked.disks) > 1 else set()
 
 
 def _refuse_hiding(report: Report) -> None:
@@ -213,17 +238,18 @@ def _refuse_hiding(report: Report) -> None:
             raise CopyFailed(f"a copy would hide what is wrong with this file ({each.rule_id}): {each.message} {' '.join(each.remedy.steps[:1])}")
 
 
-def _replayed(work: Partial, looked: Looked, wish: Wish, volumes: set[str], reviewed: tuple[Plan, Terms] | None) -> Looked:
+def _replayed(work: Copies, looked: Looked, wish: Wish, volumes: set[str], reviewed: tuple[Plan, Terms] | None) -> Looked:
     """Let Linux carry out the journals in the copy, and plan by what is there then: the source could only be read without them."""
     from vhdprep.prepare.editor import open_editor
 
-    with open_editor(work.path, looked.volumes, volumes):
+    first, *others = (each.path for each in work.disks)
+    with open_editor([first, *others], looked.disks, volumes):
         pass
-    again = look(work.path, wish)
+    again = look(first, wish._replace(data=tuple(others)))
     plan = again.planned.plan._replace(copy=looked.planned.plan.copy)
     if reviewed is not None and plan.changes != looked.planned.plan.changes:
         raise UsageError("a journal of this image was open, and with it carried out other changes are needed than the plan's; prepare without --plan")
-    return looked._replace(planned=again.planned._replace(plan=plan), volumes=again.volumes)
+    return looked._replace(planned=again.planned._replace(plan=plan), disks=again.disks)
 
 
 def _refuse_unclean(looked: Looked) -> None:

@@ -28,7 +28,7 @@ class ParameterInfo(NamedTuple):
 class Probe:
     """A way of looking at an image."""
 
-    def __init__(self, look: Callable[..., Observation], returns: str, *, exact: bool, each_disk: bool, certain: bool) -> None:
+    def __init__(self, look: Callable[..., Observation], returns: str, *, exact: bool, each_disk: bool, certain: bool = False) -> None:
         """Keep what the decorator was told."""
         self.look = look
         self.returns = returns
