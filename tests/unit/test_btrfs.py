@@ -219,7 +219,7 @@ SUPER = 0x10000
         (0xC7, b"\1", "is of level 0, not 1"),
         (0xA0, b"\0", "no chunk holds"),
         (0x32B + 17 + 24, b"\x08", None),
-        (0x32B + 17 + 44, b"\2", "a chunk of the kind 0x7 has 2 stripes"),
+        (0x32B + 17 + 44, b"\2", "an item of a tree is too short"),
         (0x32B + 17 + 44, b"\0", "a chunk of the kind 0x7 has 0 stripes"),
         (0x32B + 17 + 48, b"\2", "a part of it, kept as single, lies on devices that are missing"),
     ],

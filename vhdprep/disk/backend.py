@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from vhdprep.model import Container, Defect, StorageGroup, Volume
+    from vhdprep.model import Container, Defect, Volume
+    from vhdprep.storage import StorageGroup
 
 BACKENDS = {"native": "vhdprep.disk.native", "guestfs": "vhdprep.disk.guestfs", "auto": "vhdprep.disk.auto"}
 """Name → module with ``open_disks``; named as text so that no backend is imported before it is asked for."""

@@ -10,7 +10,8 @@ from vhdprep.errors import Unreadable, UnsupportedFilesystem
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vhdprep.model import Defect, StorageGroup, Volume
+    from vhdprep.model import Defect, Volume
+    from vhdprep.storage import StorageGroup
 
 
 class MemoryFiles:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from vhdprep.disk.backend import Disk, Files
     from vhdprep.guest.files import GuestFiles
-    from vhdprep.model import StorageGroup, Volume
+    from vhdprep.model import Volume
     from vhdprep.prepare.keys import KeyEdit
 
 MAX_WRITTEN = 64 * 1024 * 1024
@@ -180,8 +180,7 @@ class DraftDisk:
         self._writable = writable
         self.size, self.table, self.fields, self.defects = disk.size, disk.table, disk.fields, disk.defects
         self.backends: Sequence[str] = disk.backends
-        self.volumes: Sequence[Volume] = disk.volumes
-        self.groups: Sequence[StorageGroup] = disk.groups
+        self.volumes, self.groups = disk.volumes, disk.groups
         self._disk = disk
         self._drafts: dict[str, DraftFiles] = {}
 

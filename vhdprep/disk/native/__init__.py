@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vhdprep.disk.native.btrfsset import Shared
     from vhdprep.disk.native.lvm import LogicalVolume
     from vhdprep.disk.native.partition import Partition
-    from vhdprep.model import StorageGroup
+    from vhdprep.storage import StorageGroup
     from vhdprep.vhd.blocks import Reader
 
 READERS = {"ext2": "ext", "ext3": "ext", "ext4": "ext", "xfs": "xfs", "btrfs": "btrfs", "vfat": "fat", "ntfs": "ntfs", "ufs": "ufs"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from vhdprep.model import StorageGroup
+    from vhdprep.storage import StorageGroup
     from vhdprep.vhd.blocks import Reader
 
 ELSEWHERE = "if it is on another disk of the machine, name that with --data"

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from vhdprep.disk.native import NativeDisk
     from vhdprep.disk.native.assembled import Member
     from vhdprep.disk.native.stream import Stream
-    from vhdprep.model import StorageGroup
+    from vhdprep.storage import StorageGroup
 
 
 MAX_LAYERS = 3
@@ -56,7 +56,10 @@ def _join_groups(disks: Sequence[NativeDisk], activate: Callable[[], None]) -> N
 
     logical, roles, groups = lvm.read(members)
     _tell(disks, roles)
+    taken = {volume.id for disk in disks for volume in disk.volumes}
     for volume in logical:
+        if volume.id in taken:  # a group that is called "md", which LVM2 makes only where there is no array
+            volume = volume._replace(id=f"{volume.id} of LVM2", reader=None, reason="an array has the same name")
         _home(disks, volume.home).add_logical(volume)
     _note(disks, groups)
 

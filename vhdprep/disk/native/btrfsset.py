@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vhdprep.disk.native.assembled import ELSEWHERE, Member
 from vhdprep.disk.native.btrfstree import Device, Identity, identify, read_super
 from vhdprep.errors import Unreadable
-from vhdprep.model import StorageGroup
+from vhdprep.storage import StorageGroup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ from vhdprep.disk.native import lvmlabel, lvmtext
 from vhdprep.disk.native.assembled import ELSEWHERE, Member
 from vhdprep.disk.native.mapped import Area, MappedReader, Piece
 from vhdprep.errors import Unreadable
-from vhdprep.model import StorageGroup
+from vhdprep.storage import StorageGroup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from vhdprep.disk.native import mdlayout, mdsuper
 from vhdprep.disk.native.assembled import ELSEWHERE, Array, Member
 from vhdprep.disk.native.mapped import Area
 from vhdprep.errors import Unreadable
-from vhdprep.model import StorageGroup
+from vhdprep.storage import StorageGroup
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -11,7 +11,7 @@ import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.disk.native.assembled import ELSEWHERE, Member
-from vhdprep.model import StorageGroup
+from vhdprep.storage import StorageGroup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
