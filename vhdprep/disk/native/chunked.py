@@ -18,6 +18,8 @@ MAX_WINDOW = 4 * 1024 * 1024
 """Bytes that are put together at a time, at least one chunk."""
 MAX_STRIPE_CHUNK = 64 * 1024 * 1024
 """Largest chunk of an array that is read, in bytes."""
+_BRIDGED = 2
+"""Rows apart that are still read at once: between them lies a parity."""
 
 
 class Place(NamedTuple):
@@ -53,14 +55,36 @@ class ChunkReader:
     def _read(self, begin: int, end: int) -> bytes:
         """The bytes of one window."""
         first, last = begin // self._chunk, (end - 1) // self._chunk
-        inside, rest = begin - first * self._chunk, end - last * self._chunk
         wanted = [self._sources(number) for number in range(first, last + 1)]
-        cut = (inside, rest) if first == last else (0, self._chunk)
-        rows = _Rows(self._members, self._chunk, wanted, cut)
-        if first == last:
-            return rows.get(wanted[0])
-        whole = b"".join([rows.get(each) for each in wanted])
-        return whole[inside : len(whole) - self._chunk + rest]
+        if first == last:  # a part of one chunk needs no more of any member
+            low, high = begin - first * self._chunk, end - first * self._chunk
+            return bytes(_combine([self._piece(member, row * self._chunk + low, high - low) for member, row in wanted[0]]))
+        held = self._fetch({each for sources in wanted for each in sources})
+        whole = b"".join([_combine([held[each] for each in sources]) for sources in wanted])
+        return whole[begin - first * self._chunk : end - first * self._chunk]
+
+    def _fetch(self, places: set[tuple[int, int]]) -> dict[tuple[int, int], memoryview]:
+        """Whole chunks by member and row; rows that follow one another, with at most one between, are read at once."""
+        held: dict[tuple[int, int], memoryview] = {}
+        ordered = sorted(places)
+        at = 0
+        while at < len(ordered):
+            stop = at + 1
+            while stop < len(ordered) and ordered[stop][0] == ordered[at][0] and ordered[stop][1] - ordered[stop - 1][1] <= _BRIDGED:
+                stop += 1
+            member, low = ordered[at]
+            data = memoryview(self._piece(member, low * self._chunk, (ordered[stop - 1][1] - low + 1) * self._chunk))
+            for _, row in ordered[at:stop]:
+                held[member, row] = data[(row - low) * self._chunk : (row - low + 1) * self._chunk]
+            at = stop
+        return held
+
+    def _piece(self, member: int, at: int, size: int) -> bytes:
+        area = self._members[member]
+        data = area.stream.read_at(area.offset + at, size) if area else b""
+        if len(data) < size:
+            raise Unreadable(f"member {member} ends before byte {at + size} of its content")
+        return data
 
     def _sources(self, number: int) -> list[tuple[int, int]]:
         """Members and rows whose bytes are the chunk's, or give them by exclusive or."""
@@ -73,35 +97,11 @@ class ChunkReader:
         raise Unreadable(f"bytes from {number * self._chunk} on lie on a member that is missing")
 
 
-class _Rows:
-    """What the members hold of a window, read once."""
-
-    def __init__(self, members: Sequence[Area | None], chunk: int, wanted: Sequence[Sequence[tuple[int, int]]], cut: tuple[int, int]) -> None:
-        """``cut``: which bytes of each chunk."""
-        spans: dict[int, tuple[int, int]] = {}
-        for member, row in (each for sources in wanted for each in sources):
-            low, high = spans.get(member, (row, row))
-            spans[member] = (min(low, row), max(high, row))
-        self._cut, self._chunk, self._data = cut, chunk, dict[int, tuple[int, memoryview]]()
-        for member, (low, high) in spans.items():
-            area = members[member]
-            size = (high - low) * chunk + cut[1] - cut[0]
-            data = area.stream.read_at(area.offset + low * chunk + cut[0], size) if area else b""
-            if len(data) < size:
-                raise Unreadable(f"member {member} ends before row {high}")
-            self._data[member] = (low, memoryview(data))
-
-    def get(self, sources: Sequence[tuple[int, int]]) -> bytes:
-        """One chunk, or the part of it that was asked for."""
-        pieces = [self._one(member, row) for member, row in sources]
-        if len(pieces) == 1:
-            return bytes(pieces[0])
-        total = 0
-        for each in pieces:
-            total ^= int.from_bytes(each, "little")
-        return total.to_bytes(len(pieces[0]), "little")
-
-    def _one(self, member: int, row: int) -> memoryview:
-        low, data = self._data[member]
-        at = (row - low) * self._chunk
-        return data[at : at + self._cut[1] - self._cut[0]]
+def _combine(pieces: Sequence[bytes | memoryview]) -> bytes | memoryview:
+    """One chunk, or part of one, from what its sources hold."""
+    if len(pieces) == 1:
+        return pieces[0]
+    total = 0
+    for each in pieces:
+        total ^= int.from_bytes(each, "little")
+    return total.to_bytes(len(pieces[0]), "little")
