@@ -136,11 +136,11 @@ class NativeDisk:
 
     def _is_member(self, partitions: Sequence[Partition]) -> bool:
         """Whether the whole disk is part of an array: its superblock stands at the end, and in none of the partitions, which are the array's then."""
-        from vhdprep.disk.native import mdsuper  # late: most disks have none
-
         whole = Stream(self._reader, 0, self.size)
         if superblock.recognise_raid(whole) is None:
             return False
+        from vhdprep.disk.native import mdsuper  # late: most disks have none
+
         try:
             at = mdsuper.read(whole).at
         except Unreadable:
