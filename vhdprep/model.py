@@ -70,6 +70,7 @@ class VolumeKind(StrEnum):
 
     PARTITION = "partition"
     LOGICAL_VOLUME = "logical-volume"
+    ARRAY = "array"
     WHOLE_DISK = "whole-disk"
 
 
@@ -145,11 +146,11 @@ class Volume(NamedTuple):
     """A span of storage that may hold a file system."""
 
     id: str
-    """``p1``, ``rootvg/root``, ``disk``: the same in every backend."""
+    """``p1``, ``rootvg/root``, ``md/data``, ``md/data:p1``, ``disk``: the same in every backend."""
     kind: VolumeKind
     size: int
     offset: int | None
-    """None for a logical volume."""
+    """None for a logical volume, an array and what lies in one."""
     type_id: str | None
     """MBR type ``0x83`` or upper-case GPT type GUID."""
     filesystem: str | None
@@ -176,6 +177,8 @@ class Volume(NamedTuple):
     """Not being read leaves a gap: it may hold files."""
     subvolumes: tuple[Subvolume, ...] = ()
     """Of btrfs, the top level first; the volume's files are those below the top level."""
+    missing: tuple[str, ...] = ()
+    """Members of its array or file system that are not here, whether or not it can be read without them."""
 
 
 class GuestFacts(NamedTuple):

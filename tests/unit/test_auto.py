@@ -31,7 +31,8 @@ def test_a_usual_image_costs_no_import_of_libguestfs(image):
 @pytest.mark.parametrize(
     ("fields", "has_key", "expected"),
     [
-        ({"filesystem": "linux_raid_member", "needed": True}, False, True),
+        ({"filesystem": "linux_raid_member", "needed": True}, False, False),
+        ({"filesystem": None, "needed": True, "kind": VolumeKind.ARRAY}, False, True),
         ({"filesystem": "crypto_LUKS", "needed": True}, False, False),
         ({"filesystem": "crypto_LUKS", "needed": True}, True, True),
         ({"filesystem": "BitLocker", "needed": True}, True, False),

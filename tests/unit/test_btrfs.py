@@ -208,7 +208,7 @@ SUPER = 0x10000
 @pytest.mark.parametrize(
     ("offset", "value", "reason"),
     [
-        (0x88, b"\2", "it is one of 2 devices"),
+        (0x88, b"\2", "one of 2 devices of a btrfs"),
         (0x94, b"\xff\xff\xff\x7f", "it claims nodes of 2147483647 and sectors of 4096 bytes"),
         (0x90, b"\0\0\0\0", "it claims nodes of 16384 and sectors of 0 bytes"),
         (0xA0, b"\xff\xff\xff\xff", "its system chunks do not fit where they must be"),
@@ -219,9 +219,9 @@ SUPER = 0x10000
         (0xC7, b"\1", "is of level 0, not 1"),
         (0xA0, b"\0", "no chunk holds"),
         (0x32B + 17 + 24, b"\x08", None),
-        (0x32B + 17 + 44, b"\2", "its data is spread over 2 stripes"),
-        (0x32B + 17 + 44, b"\0", "its data is spread over 0 stripes"),
-        (0x32B + 17 + 48, b"\2", "a part of it lies on device 2"),
+        (0x32B + 17 + 44, b"\2", "an item of a tree is too short"),
+        (0x32B + 17 + 44, b"\0", "a chunk of the kind 0x7 has 0 stripes"),
+        (0x32B + 17 + 48, b"\2", "a part of it, kept as single, lies on devices that are missing"),
     ],
 )
 def test_a_superblock_that_lies_is_refused(offset, value, reason):

@@ -250,7 +250,8 @@ def test_every_checksum_of_btrfs_sees_one_bit(csum, make):
         device, opening = files._device, set(files._device._nodes)
         files.list("/many")
         address = next(address for address in device._nodes if address not in opening)
-        start, _, offset = max(chunk for chunk in device._chunks if chunk[0] <= address)
+        chunk = next(each for each in reversed(device.chunks) if each.start <= address)
+        start, offset = chunk.start, chunk.reader._pieces[0].areas[0].offset
     with (
         flipped(path, offset + address - start + 5000) as files,
         pytest.raises(Unreadable, match=f"the checksum of the tree node at {address} is wrong"),

@@ -28,6 +28,7 @@ class MixedDisk:
         """What ``first`` left open is taken from ``second``, if that could close it."""
         self._first, self._second = first, second
         self.size, self.table, self.fields, self.defects = first.size, first.table, first.fields, first.defects
+        self.groups = first.groups
         before = {volume.id: volume for volume in first.volumes}
         self._homes: dict[str, Disk] = {}
         volumes = []
@@ -87,8 +88,8 @@ def _could_be_read(volume: Volume, *, has_key: bool) -> bool:
         return volume.state == "unclean" and volume.filesystem in REPLAYED
     if volume.filesystem == "crypto_LUKS":
         return has_key
-    # A thin or other logical volume has no file system as long as nobody has put it together.
-    return volume.filesystem in ("linux_raid_member", *native.READERS) or (volume.filesystem is None and volume.kind is VolumeKind.LOGICAL_VOLUME)
+    # A thin or other logical volume, or an array of a kind that is not read, has no file system as long as nobody has put it together.
+    return volume.filesystem in native.READERS or (volume.filesystem is None and volume.kind in (VolumeKind.LOGICAL_VOLUME, VolumeKind.ARRAY))
 
 
 def _told(volume: Volume) -> Volume:

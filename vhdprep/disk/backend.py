@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vhdprep.model import Container, Defect, Volume
+    from vhdprep.storage import StorageGroup
 
 BACKENDS = {"native": "vhdprep.disk.native", "guestfs": "vhdprep.disk.guestfs", "auto": "vhdprep.disk.auto"}
 """Name → module with ``open_disks``; named as text so that no backend is imported before it is asked for."""
@@ -91,6 +92,8 @@ class Disk(Protocol):
     """``gpt | mbr | None``"""
     volumes: Sequence[Volume]
     """Partitions and logical volumes, flat, with stable ids."""
+    groups: Sequence[StorageGroup]
+    """Arrays, volume groups and the like whose first member that is here lies on this disk."""
     defects: Sequence[Defect]
     """What is wrong with the partition table."""
     backends: Sequence[str]
@@ -138,6 +141,7 @@ class DiskSet:
         self.size, self.table, self.fields, self.defects = first.size, first.table, first.fields, first.defects
         self.backends: Sequence[str] = tuple(dict.fromkeys(name for disk in disks for name in disk.backends))
         self.volumes: Sequence[Volume] = tuple(volume for disk in disks for volume in disk.volumes)
+        self.groups: Sequence[StorageGroup] = tuple(group for disk in disks for group in disk.groups)
         self._disks = disks
         self._homes = {volume.id: disk for disk in disks for volume in disk.volumes}
 

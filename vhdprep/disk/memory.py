@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vhdprep.model import Defect, Volume
+    from vhdprep.storage import StorageGroup
 
 
 class MemoryFiles:
@@ -90,6 +91,7 @@ class MemoryDisk:
         files: Mapping[str, MemoryFiles],
         fields: dict[str, str | int] | None = None,
         defects: Sequence[Defect] = (),
+        groups: Sequence[StorageGroup] = (),
     ) -> None:
         """``files`` maps volume ids to file systems."""
         self.size, self.table = size, table
@@ -97,6 +99,7 @@ class MemoryDisk:
         self.volumes: Sequence[Volume] = tuple(volumes)
         self.fields = fields or {}
         self.defects: Sequence[Defect] = tuple(defects)
+        self.groups: Sequence[StorageGroup] = tuple(groups)
         self._files = files
 
     def damage(self) -> Sequence[str]:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import Unreadable
+from vhdprep.model import VolumeKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,9 @@ _OPENBSD_DEVICE = re.compile(r"/dev/[sw]d0([a-zA-Z])$")
 _OPENBSD_NAME = re.compile(r"[0-9a-f]{16}\.[a-zA-Z]$")
 _FREEBSD_LABEL = re.compile(r"/dev/(gpt|gptid|ufs|ufsid|msdosfs)/(.+)$")
 _MAPPED = re.compile(r"/dev/(?:mapper/|disk/by-id/dm-name-)([^/]+)$")
+_ARRAY = re.compile(r"/dev/(?:md/|md(?=\d))([A-Za-z0-9_+][A-Za-z0-9._+-]*)$")
+"""``/dev/md/name`` and, where the name is a number, ``/dev/md0``."""
+_NUMBERED_ARRAY = re.compile(r"/dev/md\d")
 _BY_LINK = {"by-uuid": "uuid", "by-label": "label", "by-partuuid": "part_uuid", "by-partlabel": "part_label"}
 _BY_FREEBSD = {"gpt": "part_label", "gptid": "part_uuid", "ufs": "label", "ufsid": "uuid", "msdosfs": "label"}
 _BY_TAG = {"UUID": "uuid", "LABEL": "label", "PARTUUID": "part_uuid", "PARTLABEL": "part_label"}
@@ -71,7 +75,8 @@ def need_volume(spec: str, guest: Guest) -> Volume | None:
     found = find_volume(spec, guest.volumes)
     if found is None:
         refuse_unread(guest, spec)
-        if not _is_understood(spec):
+        is_array = _NUMBERED_ARRAY.match(spec) and any(each.kind is VolumeKind.ARRAY for each in guest.volumes)
+        if is_array or not _is_understood(spec):  # an array without a number as its name gets one when it is started
             raise Unreadable(f"{spec}: which volume this names cannot be told from the disk")
     return found
 
@@ -89,6 +94,8 @@ def refuse_unread(guest: Guest, spec: str) -> None:
 
 def mapper_name(volume: Volume) -> str | None:
     """``group-volume`` with the hyphens of both doubled (LVM2 ``dm_build_dm_name``); None = no logical volume."""
+    if volume.kind is VolumeKind.ARRAY:
+        return None
     group, slash, name = volume.id.replace("-", "--").partition("/")
     return f"{group}-{name}" if slash else None
 
@@ -111,14 +118,24 @@ def _is_understood(spec: str) -> bool:
 
 
 def _find_device(spec: str, volumes: Sequence[Volume]) -> Volume | None:
-    """By a device name: a partition's number, ``/dev/group/volume`` or the device mapper's name of a logical volume."""
+    """By a device name: a partition's number, an array's name, ``/dev/group/volume`` or the device mapper's name of a logical volume."""
     if device := _DEVICE.match(spec):
         return next((volume for volume in volumes if volume.id == f"p{device[1]}"), None)
     if device := _OPENBSD_DEVICE.match(spec):
         return next((volume for volume in volumes if volume.id.lstrip("p0123456789") == device[1]), None)
     if mapped := _MAPPED.match(spec):
         return next((volume for volume in volumes if mapper_name(volume) == mapped[1]), None)
+    if array := _ARRAY.match(spec):
+        return next((volume for volume in volumes if array[1] in _array_names(volume)), None)
     return next((volume for volume in volumes if volume.id == spec.removeprefix("/dev/") and mapper_name(volume)), None)
+
+
+def _array_names(volume: Volume) -> tuple[str, ...]:
+    """The names that udev gives an array or a partition of one, below ``/dev/md/`` (mdadm ``udev-md-raid-arrays.rules``)."""
+    whole, _, number = volume.id.removeprefix("md/").partition(":p")
+    if not volume.id.startswith("md/"):
+        return ()
+    return (whole,) if not number else (f"{whole}p{number}",) if whole[-1].isdigit() else (f"{whole}{number}",)
 
 
 def _after(volume: Volume, further: str, volumes: Sequence[Volume]) -> Volume | None:

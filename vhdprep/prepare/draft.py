@@ -180,7 +180,7 @@ class DraftDisk:
         self._writable = writable
         self.size, self.table, self.fields, self.defects = disk.size, disk.table, disk.fields, disk.defects
         self.backends: Sequence[str] = disk.backends
-        self.volumes: Sequence[Volume] = disk.volumes
+        self.volumes, self.groups = disk.volumes, disk.groups
         self._disk = disk
         self._drafts: dict[str, DraftFiles] = {}
 

@@ -10,8 +10,9 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from vhdprep.disk.guestfs.appliance import MEMORY, Appliance
-from vhdprep.disk.guestfs.disk import GuestfsDisk, add_arrays
-from vhdprep.disk.native import join, open_reader
+from vhdprep.disk.guestfs.disk import GuestfsDisk
+from vhdprep.disk.native import open_reader
+from vhdprep.disk.native.assembly import join
 from vhdprep.disk.native.table import read_table
 from vhdprep.disk.recorder import NOTHING
 from vhdprep.errors import Unreadable
@@ -60,18 +61,16 @@ class Machine:
         with ExitStack() as stack:
             disks = [self._open_one(stack, source, drive, avoid) for source, drive in zip(self._sources, self._drives, strict=True)]
             opened = [each for each in disks if isinstance(each, GuestfsDisk)]
-            add_arrays(self._appliance, opened)
             for each in opened:
                 each.unlock()
-            if any(each.physical_volumes() for each in opened):
-                self._activate([each.device for each in opened])
-            join(opened)
+            join(opened, lambda: self._activate(opened))
             yield disks
 
-    def _activate(self, devices: Sequence[str]) -> None:
+    def _activate(self, disks: Sequence[GuestfsDisk]) -> None:
         """Let LVM2 see what was unlocked; and of several images in one appliance only this one."""
         if self._appliance.machines > 1:
-            self._appliance.ask(lambda: self._appliance.handle.lvm_set_filter(list(devices)))
+            devices = [name for each in disks for name in each.devices()]
+            self._appliance.ask(lambda: self._appliance.handle.lvm_set_filter(devices))
         else:
             self._appliance.ask(lambda: self._appliance.handle.lvm_scan(True))
 

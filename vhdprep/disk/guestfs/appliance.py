@@ -11,6 +11,7 @@ import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID
 
 from vhdprep.disk import distribution, recorder
 from vhdprep.errors import BackendUnavailable, Unreadable, first_line
@@ -101,6 +102,7 @@ class Appliance:
         """File and format of each disk, and whether it is only read."""
         self._mounts = 0
         self._heard = 0.0
+        self._arrays: dict[str, str] | None = None
         self._tcg = False
         self.handle = self._new()
         self.devices: Sequence[str] = ()
@@ -219,6 +221,14 @@ class Appliance:
         name = kind.partition("-")[0]
         said = [line for line in self._kernel_said() if name in line.casefold() and "scanned by" not in line]
         return _plain(said[-1] if said else first_line(error).rpartition(f"{place}: ")[2])
+
+    def arrays(self) -> dict[str, str]:
+        """UUID → device of the software RAIDs that Linux has put together."""
+        if self._arrays is None:
+            devices = self.ask(self.handle.list_md_devices)
+            details = [(self.ask(lambda: self.handle.md_detail(device)), device) for device in devices]  # noqa: B023 - called at once
+            self._arrays = {str(UUID(detail["uuid"].replace(":", ""))): device for detail, device in details if "uuid" in detail}
+        return self._arrays
 
     def damage(self) -> Sequence[str]:
         """What Linux has complained of since it was asked last; a directory that it cannot read it shows as an empty one."""

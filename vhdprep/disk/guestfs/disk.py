@@ -7,7 +7,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from vhdprep.disk.guestfs.files import MAX_CHUNK, ApplianceFiles
-from vhdprep.disk.native import NativeDisk, superblock
+from vhdprep.disk.native import Inner, NativeDisk, superblock
 from vhdprep.disk.native.stream import Stream
 from vhdprep.errors import Unreadable
 from vhdprep.model import DiskType, Subvolume, Volume, VolumeKind
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from vhdprep.disk.backend import Files, Source
     from vhdprep.disk.guestfs.appliance import Appliance
+    from vhdprep.disk.native.assembled import Array
     from vhdprep.disk.native.lvm import LogicalVolume
     from vhdprep.vhd.blocks import Reader
 
@@ -77,8 +78,8 @@ class GuestfsDisk(NativeDisk):
             Unreadable: qemu shows less of the disk than there is.
         """
         self._appliance, self.device, self._stack, self._key = appliance, device, stack, source.key
-        self._inner: dict[str, tuple[str, Stream]] = {}
-        """Volume that is no span of the disk → its device and its bytes."""
+        self._devices: dict[str, str] = {}
+        """Volume that is no span of the disk → its device."""
         self._replayed: set[str] = set()
         self._listed: Sequence[str] | None = None
         if source.container.format == "vhd" and source.container.type is DiskType.DYNAMIC:
@@ -114,6 +115,10 @@ class GuestfsDisk(NativeDisk):
         number = re.fullmatch(r"p(\d+)", volume.id.rpartition(":")[2])
         return f"{self.device}{number[1]}" if number else None
 
+    def devices(self) -> list[str]:
+        """The disk, and the arrays of which it has the first member."""
+        return [self.device, *(self._devices[each.id] for each in self.volumes if each.kind is VolumeKind.ARRAY and each.id in self._devices)]
+
     def explain(self, volume: Volume, reason: str, *, needed: bool) -> None:
         """Say of ``volume`` what became of it."""
         self.volumes = tuple(each._replace(reason=reason, needed=needed) if each.id == volume.id else each for each in self.volumes)
@@ -124,14 +129,20 @@ class GuestfsDisk(NativeDisk):
         try:
             reader = DeviceReader(self._appliance, device)
             stream = Stream(reader, 0, reader.size)
-            self._inner[name] = (device, stream)
+            self._inner[name] = Inner(stream, name, 0)
+            self._devices[name] = device
             volume = self._open(volume._replace(size=reader.size), stream, superblock.recognise(stream))
         except Unreadable as error:
             volume = volume._replace(reason=str(error), needed=True)
         self.volumes = (*self.volumes, volume)
 
-    def _stream(self, volume: Volume) -> Stream:
-        return self._inner[volume.id][1] if volume.id in self._inner else super()._stream(volume)
+    def _array_reader(self, each: Array) -> Reader:
+        """An array is read from the device that Linux has made of it, even where its layout is not known here; never where Linux had to guess."""
+        device = self._appliance.arrays().get(str(each.group.uuid))
+        if each.is_ambiguous or device is None:
+            raise Unreadable(each.reason or "Linux's md does not put it together")
+        self._devices[each.id] = device
+        return DeviceReader(self._appliance, device)
 
     def _logical(self, each: LogicalVolume) -> Volume:
         """A logical volume of a kind that only Linux can put together is read from its device."""
@@ -145,7 +156,7 @@ class GuestfsDisk(NativeDisk):
         facts = super()._open_files(volume, stream, found)[1] if kind == "ntfs-3g" else {}  # how it was left only its own journal says
         if kind == "ufs":
             options = (f"ufstype={'ufs2' if _is_ufs2(stream) else '44bsd'}",)
-        device, place = self._device(volume)
+        device, place = self._device_of_several(volume) if volume.id in self._siblings else self._device(volume)
         if _needs_replay(stream, found):
             self._replayed.add(volume.id)
         else:
@@ -167,13 +178,21 @@ class GuestfsDisk(NativeDisk):
     def _device(self, volume: Volume) -> tuple[str, tuple[str, ...]]:
         """The device to mount, and the span of it: a partition is where our reading of the table says, not where Linux's does."""
         if volume.id in self._inner:
-            return self._inner[volume.id][0], ()
+            inner = self._inner[volume.id]
+            return self._devices[inner.outer], () if inner.outer == volume.id else ("loop", f"offset={inner.offset}", f"sizelimit={volume.size}")
         if volume.offset is None:
             device = f"/dev/{volume.id}"
             if device not in self._logical_devices():  # the name is the image's: it must not lead to anything else of the appliance
                 raise Unreadable("Linux's LVM2 does not put it together")
             return device, ()
         return self.device, ("loop", f"offset={volume.offset}", f"sizelimit={min(volume.size, self.size - volume.offset)}")
+
+    def _device_of_several(self, volume: Volume) -> tuple[str, tuple[str, ...]]:
+        """The device of a btrfs that has several; the kernel has seen the others where they are."""
+        device = self.partition(volume) if volume.offset is not None else self._device(volume)[0]
+        if device is None:
+            raise Unreadable("Linux does not know all of its devices")
+        return device, ("degraded",) if volume.missing else ()
 
     def _logical_devices(self) -> Sequence[str]:
         """The devices of logical volumes, as Linux's LVM2 lists them."""
@@ -190,20 +209,6 @@ class GuestfsDisk(NativeDisk):
         if default not in paths:
             raise Unreadable(f"its default subvolume {default} is missing")
         return tuple(Subvolume(number, path, number == default) for number, path in sorted(paths.items()))
-
-
-def add_arrays(appliance: Appliance, disks: Sequence[GuestfsDisk]) -> None:
-    """Append the software RAIDs that the appliance has assembled, each to the disk of its first member."""
-    members = {disk.partition(volume): (disk, volume) for disk in disks for volume in disk.volumes if volume.filesystem == "linux_raid_member"}
-    for device in appliance.ask(appliance.handle.list_md_devices) if members else ():
-        parts = [each["mdstat_device"] for each in appliance.ask(lambda: appliance.handle.md_stat(device))]  # noqa: B023 - called at once
-        mine = [members[part] for part in parts if part in members]
-        detail = appliance.ask(lambda: appliance.handle.md_detail(device)) if mine else {}  # noqa: B023
-        name = f"md/{detail.get('name', device).rpartition(':')[2].rpartition('/')[2]}"
-        for disk, volume in mine:
-            disk.explain(volume, f"part of the Linux software RAID {name}", needed=False)
-        if mine:
-            mine[0][0].add_inner(name, device)
 
 
 def _needs_replay(stream: Stream, found: superblock.Superblock) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vhdprep.disk import recorder
-from vhdprep.disk.native import superblock
+from vhdprep.disk.native import assembly, kinds, superblock
 from vhdprep.disk.native.partition import BSD_SLICES, MAX_PARTITIONS
 from vhdprep.disk.native.stream import Stream
 from vhdprep.disk.native.table import read_table
@@ -17,62 +17,35 @@ from vhdprep.model import Defect, Volume, VolumeKind
 from vhdprep.vhd import opening
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from vhdprep.disk.backend import Disk, Files, Source
-    from vhdprep.disk.native.lvm import LogicalVolume, Member
+    from vhdprep.disk.native.assembled import Array, Member
+    from vhdprep.disk.native.btrfsset import Shared
+    from vhdprep.disk.native.lvm import LogicalVolume
     from vhdprep.disk.native.partition import Partition
+    from vhdprep.storage import StorageGroup
     from vhdprep.vhd.blocks import Reader
 
 READERS = {"ext2": "ext", "ext3": "ext", "ext4": "ext", "xfs": "xfs", "btrfs": "btrfs", "vfat": "fat", "ntfs": "ntfs", "ufs": "ufs"}
 """File system → module of this package with ``open_files``."""
 
-_NO_FILES = {
-    "21686148-6449-6E6F-744E-656564454649": "BIOS boot partition (GRUB's core image)",
-    "E3C9E316-0B5C-4DB8-817D-F92DF00215AE": "Microsoft reserved partition",
-    "9E1A2D38-C612-4316-AA26-8B49521E5A8B": "PReP boot partition",
-    "0x41": "PReP boot partition",
-    "83BD6B9D-7F41-11DC-BE0B-001560B84F0F": "boot code of FreeBSD",
-}
-"""Partition types that hold no file system (util-linux ``include/pt-gpt-partnames.h``)."""
+MAX_INNER = 256
+"""Most arrays of a disk and partitions in them."""
 
-_BSD_TYPES = {*BSD_SLICES, "516E7CB6-6ECF-11D6-8FF8-00022D09712B", "bsd:7"}
-"""Partition types that hold a UFS, or a disklabel."""
 
-_NO_FILES_EITHER = {"": "holds no file system", "swap": "swap space"}
+class Inner(NamedTuple):
+    """A volume that lies in another one."""
 
-_BY_TYPE = {
-    "0x42": "LDM",
-    "5808C8AA-7E8F-42E0-85D2-E1E90434CFB3": "LDM",
-    "AF9B60A0-1431-4F62-BC68-3311714A69AD": "LDM",
-    "E75CAF8F-F680-4CEE-AFA3-B001E56EFC2D": "storage_spaces",
-    "516E7CBA-6ECF-11D6-8FF8-00022D09712B": "zfs_member",
-    "bsd:27": "zfs_member",
-    "bsd:19": "softraid",
-    "516E7CB5-6ECF-11D6-8FF8-00022D09712B": "swap",
-    "bsd:1": "swap",
-}
-"""Partition types whose content is part of something larger, or is overwritten, whatever it begins with."""
+    stream: Stream
+    outer: str
+    """The array that it is, or is a partition of."""
+    offset: int
+    """Byte of the array."""
 
-_REASONS = {
-    "swsuspend": "swap space with a hibernated system: the file systems are as they were when it fell asleep",
-    "crypto_LUKS": "encrypted with LUKS",
-    "BitLocker": "encrypted with BitLocker",
-    "LVM2_member": "an LVM2 physical volume inside another volume, which is not read",
-    "linux_raid_member": "part of a Linux software RAID",
-    "zfs_member": "part of a ZFS pool",
-    "LDM": "part of a Windows dynamic disk",
-    "storage_spaces": "part of a Storage Spaces pool",
-    "geli": "encrypted with GELI",
-    "geom_member": "part of a mirror, stripe or the like of FreeBSD",
-    "softraid": "part of an OpenBSD softraid, mirrored or encrypted",
-}
 
-_STALE = {
-    "unclean": "its journal was not replayed: the newest changes may be missing",
-    "hibernated": "Windows is hibernated or was shut down with Fast Startup: its newest changes are not on the disk",
-}
-"""State of a file system → what may be out of date in what was read."""
+_SEEN = ("filesystem", "uuid", "label", "free", "state", "written")
+"""What a volume has from its superblock."""
 
 
 class NativeDisk:
@@ -85,10 +58,19 @@ class NativeDisk:
         self._reader, self._prefix, self._avoid = reader, prefix, avoid
         self.size = reader.size
         table = read_table(reader)
+        if table and table.partitions and self._is_member(table.partitions):
+            table = None
         self.table = table.kind if table else None
         self.fields = table.fields if table else {}
         self.defects: Sequence[Defect] = (*getattr(reader, "defects", ()), *(table.defects if table else ()))
+        self.groups: Sequence[StorageGroup] = ()
         self._files: dict[str, Files] = {}
+        self._inner: dict[str, Inner] = {}
+        """Volumes that are no span of the disk."""
+        self._siblings: dict[str, Mapping[str, Stream]] = {}
+        """Volume with a file system of several devices → the others that are here, by id."""
+        self._waiting: set[str] = set()
+        """Volumes with such a file system whose others were not looked for yet."""
         self.volumes: Sequence[Volume] = tuple(self._partitions(table.partitions) if table else self._whole_disk())
 
     def files(self, volume: Volume) -> Files:
@@ -150,25 +132,95 @@ class NativeDisk:
     def _partition(self, each: Partition) -> Volume:
         volume = self._describe(each)
         stream = Stream(self._reader, each.offset, each.size)
-        part_of = _BY_TYPE.get(each.type_id)
-        found = superblock.Superblock(part_of) if part_of else superblock.recognise(stream, is_bsd=each.type_id in _BSD_TYPES)
+        part_of = kinds.BY_TYPE.get(each.type_id)
+        found = superblock.Superblock(part_of) if part_of else superblock.recognise(stream, is_bsd=each.type_id in kinds.BSD_TYPES)
         if found is superblock.BLANK and (each.offset + each.size > self.size or each.size <= 0):
             return volume._replace(reason="it lies outside the disk", needed=True)
         return self._open(volume, stream, found)
 
-    def physical_volumes(self) -> dict[str, Stream]:
-        """The LVM2 physical volumes of this disk, by id."""
-        return {each.id: self._stream(each) for each in self.volumes if each.filesystem == "LVM2_member"}
+    def _is_member(self, partitions: Sequence[Partition]) -> bool:
+        """Whether the whole disk is part of an array: its superblock stands at the end, and in none of the partitions, which are the array's then."""
+        whole = Stream(self._reader, 0, self.size)
+        if superblock.recognise_raid(whole) is None:
+            return False
+        from vhdprep.disk.native import mdsuper  # late: most disks have none
+
+        try:
+            at = mdsuper.read(whole).at
+        except Unreadable:
+            return False
+        return at > self.size // 2 and not any(each.offset <= at < each.offset + each.size for each in partitions)
+
+    def members(self, filesystem: str) -> dict[str, Stream]:
+        """The volumes with this signature, by id."""
+        return {each.id: self._stream(each) for each in self.volumes if each.filesystem == filesystem}
+
+    def shared(self) -> dict[str, Stream]:
+        """The volumes whose file system has several devices, by id."""
+        return {each.id: self._stream(each) for each in self.volumes if each.id in self._waiting}
 
     def _stream(self, volume: Volume) -> Stream:
         """The bytes of ``volume``, which is no logical volume."""
-        return Stream(self._reader, volume.offset or 0, volume.size)
+        return self._inner[volume.id].stream if volume.id in self._inner else Stream(self._reader, volume.offset or 0, volume.size)
 
-    def add_logical(self, logical: Sequence[LogicalVolume], roles: Mapping[str, Member]) -> None:
-        """Append the logical volumes that are at home here, and say what each physical volume is."""
-        mine = {each.id for each in self.volumes}
-        plain = [each._replace(reason=roles[each.id].reason, needed=roles[each.id].needed) if each.id in roles else each for each in self.volumes]
-        self.volumes = (*plain, *(self._logical(each) for each in logical if each.home in mine))
+    def tell(self, roles: Mapping[str, Member]) -> None:
+        """Say of volumes here what they are part of."""
+        self.volumes = tuple(
+            each._replace(reason=roles[each.id].reason, needed=roles[each.id].needed) if each.id in roles else each for each in self.volumes
+        )
+
+    def add_logical(self, each: LogicalVolume) -> None:
+        """Append a logical volume."""
+        self.volumes = (*self.volumes, self._logical(each))
+
+    def add_array(self, each: Array) -> None:
+        """Append an array, and its partitions where it has a table."""
+        volume = Volume(each.id, VolumeKind.ARRAY, each.size, None, None, None, missing=each.group.missing)
+        try:
+            reader = self._array_reader(each)
+            self._inner[each.id] = Inner(Stream(reader, 0, reader.size), each.id, 0)
+            found = self._layers(volume._replace(size=reader.size), reader)
+        except Unreadable as error:
+            found = [volume._replace(reason=str(error), needed=True)]
+        self.volumes = (*self.volumes, *found)
+
+    def _array_reader(self, each: Array) -> Reader:
+        """The content of an array; raises ``Unreadable`` where it cannot be put together."""
+        if each.reader is None:
+            raise Unreadable(each.reason or "it is not read")
+        return each.reader
+
+    def _layers(self, volume: Volume, reader: Reader) -> list[Volume]:
+        """The array, and what lies in it."""
+        table = read_table(reader)
+        if table is None or not table.partitions:
+            stream = self._inner[volume.id].stream
+            return [_degraded(self._open(volume, stream, superblock.recognise(stream)))]
+        if len(self._inner) + len(table.partitions) > MAX_INNER:
+            raise Unreadable(f"arrays of this disk hold more than {MAX_INNER} volumes")
+        found = []
+        for each in table.partitions:
+            inside = self._describe(each)._replace(id=f"{volume.id}:p{each.number}", offset=None)
+            stream = Stream(reader, each.offset, each.size)
+            self._inner[inside.id] = Inner(stream, volume.id, each.offset)
+            found.append(self._open(inside, stream, superblock.recognise(stream)))
+        return [_degraded(volume._replace(reason=f"holds the partitions {', '.join(one.id for one in found)}")), *found]
+
+    def open_shared(self, each: Shared) -> None:
+        """Read a file system of several devices as the volume of the first of them."""
+        (before,) = [volume for volume in self.volumes if volume.id == each.home]
+        before = before._replace(missing=each.group.missing)
+        if each.group.reason is None:
+            self._siblings[each.home] = each.others
+            stream = self._stream(before)
+            opened = _degraded(self._open(before._replace(reason=None, needed=False), stream, superblock.recognise(stream)))
+        else:
+            opened = before._replace(reason=f"{before.reason}: {each.group.reason}")
+        self.volumes = tuple(opened if volume.id == each.home else volume for volume in self.volumes)
+
+    def hide(self, names: Collection[str]) -> None:
+        """Take the identity from volumes that share it with the one that they are read as."""
+        self.volumes = tuple(each._replace(uuid=None, label=None, free=None, state=None) if each.id in names else each for each in self.volumes)
 
     def _logical(self, each: LogicalVolume) -> Volume:
         volume = Volume(each.id, VolumeKind.LOGICAL_VOLUME, each.size, None, None, None)
@@ -179,18 +231,20 @@ class NativeDisk:
 
     def _open(self, volume: Volume, stream: Stream, found: superblock.Superblock) -> Volume:
         """Open the file system if one of the readers can; say why not otherwise."""
-        volume = volume._replace(
-            filesystem=found.filesystem or None, uuid=found.uuid, label=found.label, free=found.free, state=found.state, written=found.written
-        )
-        no_files = _NO_FILES.get(volume.type_id or "") if found.filesystem in (None, "") else None
-        if reason := no_files or _NO_FILES_EITHER.get(found.filesystem if found.filesystem is not None else "?"):
+        seen = found._replace(filesystem=found.filesystem or None)
+        volume = volume._replace(**{name: getattr(seen, name) for name in _SEEN})
+        no_files = kinds.NO_FILES.get(volume.type_id or "") if found.filesystem in (None, "") else None
+        if reason := no_files or kinds.NO_FILES_EITHER.get(found.filesystem if found.filesystem is not None else "?"):
             return volume._replace(reason=reason)
         if found.filesystem not in READERS:
             unknown = "its content is not recognised" if found.filesystem is None else f"{found.filesystem} is not read by this backend"
-            reasons = (_REASONS.get(found.filesystem or "", unknown), found.detail)
+            reasons = (kinds.REASONS.get(found.filesystem or "", unknown), found.detail)
             return volume._replace(reason="; ".join(filter(None, reasons)), needed=True)
         if volume.id in self._avoid:
             return volume._replace(reason=self._avoid[volume.id], needed=True)
+        if found.devices > 1 and volume.id not in self._siblings:
+            self._waiting.add(volume.id)
+            return volume._replace(reason=f"one of {found.devices} devices of a {found.filesystem}", needed=True)
         stream.name = volume.id
         recorder.note(volume.id)
         try:
@@ -203,13 +257,20 @@ class NativeDisk:
     def _open_files(self, volume: Volume, stream: Stream, found: superblock.Superblock) -> tuple[Files, dict[str, Any]]:
         """The files of ``volume``, and the fields of ``Volume`` that only the opened file system knows."""
         module: Any = importlib.import_module(f"{__name__}.{READERS[found.filesystem or '']}")
-        files = module.open_files(stream)
+        files = module.open_files(stream, *self._siblings.get(volume.id, {}).values())
         return files, getattr(files, "facts", {})
 
     def _judge_state(self, volume: Volume, found: superblock.Superblock) -> Volume:
         """Say what may be out of date in what was read."""
-        stale = found.caveat or _STALE.get(volume.state or "")
+        stale = found.caveat or kinds.STALE.get(volume.state or "")
         return volume._replace(reason=stale, needed=stale is not None)
+
+
+def _degraded(volume: Volume) -> Volume:
+    """Say what it is read without."""
+    if not volume.missing:
+        return volume
+    return volume._replace(reason="; ".join(filter(None, (f"degraded: without {', '.join(volume.missing[:8])}", volume.reason))))
 
 
 @contextmanager
@@ -226,20 +287,8 @@ def open_disks(sources: Sequence[Source], avoid: Mapping[str, str] = NOTHING) ->
                 disks.append(NativeDisk(open_reader(stack, each, avoid), each.prefix, avoid))
             except Unreadable as error:
                 disks.append(error)
-        join([each for each in disks if isinstance(each, NativeDisk)])
+        assembly.join([each for each in disks if isinstance(each, NativeDisk)])
         yield disks
-
-
-def join(disks: Sequence[NativeDisk]) -> None:
-    """Add the logical volumes, which may lie on several disks."""
-    members = {name: stream for disk in disks for name, stream in disk.physical_volumes().items()}
-    if not members:
-        return
-    from vhdprep.disk.native import lvm  # late: most images have none
-
-    logical, roles = lvm.read(members)
-    for disk in disks:
-        disk.add_logical(logical, roles)
 
 
 def open_reader(stack: ExitStack, source: Source, avoid: Mapping[str, str]) -> Reader:

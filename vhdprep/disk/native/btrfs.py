@@ -1,4 +1,4 @@
-"""btrfs: files and subvolumes, seen from the top level of one device.
+"""btrfs: files and subvolumes, seen from the top level.
 
 Source: Linux ``include/uapi/linux/btrfs_tree.h``, ``fs/btrfs/inode.c`` (names, extents), ``fs/btrfs/compression.h``.
 """
@@ -191,10 +191,10 @@ class BtrfsFiles:
         return names
 
 
-def open_files(stream: Stream) -> BtrfsFiles:
-    """The file system in ``stream``.
+def open_files(stream: Stream, *others: Stream) -> BtrfsFiles:
+    """The file system in ``stream``, and on ``others`` where it has several devices.
 
     Raises:
         Unreadable: it contradicts itself, or has features that are not known here.
     """
-    return BtrfsFiles(Device(stream))
+    return BtrfsFiles(Device(stream, *others))

@@ -1,4 +1,4 @@
-"""The B-trees of btrfs, on one device: superblock, map of chunks, nodes, keys in order.
+"""The B-trees of btrfs: superblock, map of chunks, nodes, keys in order.
 
 Source: Linux ``include/uapi/linux/btrfs_tree.h``. The checksum of a node must be right; it must stand where it says it
 stands, on the level its parent expects, and its keys must rise.
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left, bisect_right
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from vhdprep.disk.native.btrfschunks import Chunk, chunk
 from vhdprep.disk.native.btrfssum import ALGORITHMS, is_sound
 from vhdprep.disk.native.checksum import damaged
+from vhdprep.disk.native.mapped import Area
 from vhdprep.errors import Unreadable
 
 if TYPE_CHECKING:
@@ -23,15 +26,15 @@ MAX_NODES = 256
 """Nodes kept in memory, of 16 KiB each as a rule."""
 MAX_CHUNKS = 20_000
 """Most chunks of a file system; one covers 1 GiB as a rule."""
+MAX_DEVICES = 256
+"""Most devices of a file system that are named."""
 MAX_LEVEL = 7
 """Highest level of a node (``BTRFS_MAX_LEVEL`` - 1)."""
 
-CHUNK_ITEM, CHUNK_OBJECT = 228, 256
+DEV_ITEM, CHUNK_ITEM, DEV_OBJECT, CHUNK_OBJECT = 216, 228, 1, 256
 _SUPER, _MAGIC = 0x10000, b"_BHRfS_M"
 _KNOWN_INCOMPAT = 0x10FFF
 """All features up to RAID1C34, and simple quotas: none of them changes what is read here."""
-_SUPPORTED_PROFILES = 0x20 | 0x10 | 0x200 | 0x400
-"""DUP, RAID1, RAID1C3, RAID1C4: every stripe is a copy."""
 _HEADER = struct.Struct("<32s16sQQ16sQQIB")
 _ITEM = struct.Struct("<QBQII")
 _POINTER = struct.Struct("<QBQQQ")
@@ -53,24 +56,45 @@ class _Node(NamedTuple):
     data: bytes
 
 
-class Device:
-    """The device: where the trees are, and their bytes by logical address."""
+class Identity(NamedTuple):
+    """Which device of which file system a superblock belongs to."""
 
-    def __init__(self, stream: Stream) -> None:
-        """Read the superblock and the chunk tree.
+    fsid: bytes
+    generation: int
+    devices: int
+    """How many there are."""
+    number: int
+    uuid: bytes
+
+
+def identify(block: bytes) -> Identity:
+    """What a superblock says of its device (``struct btrfs_super_block``, ``struct btrfs_dev_item``)."""
+    generation, devices = struct.unpack_from("<Q", block, 0x48)[0], struct.unpack_from("<Q", block, 0x88)[0]
+    return Identity(block[0x20:0x30], generation, devices, struct.unpack_from("<Q", block, 0xC9)[0], block[0xC9 + 66 : 0xC9 + 82])
+
+
+def read_super(stream: Stream) -> bytes:
+    """The first superblock."""
+    return stream.read_at(_SUPER, 4096).ljust(4096, b"\0")
+
+
+class Device:
+    """All devices as one: where the trees are, and their bytes by logical address."""
+
+    def __init__(self, stream: Stream, *others: Stream) -> None:
+        """Read the superblock of ``stream`` and the chunk tree; ``others`` are its further devices.
 
         Raises:
-            Unreadable: it contradicts itself, spans several devices, or has features that are not known here.
+            Unreadable: it contradicts itself, a part of it is not here, or it has features that are not known here.
         """
-        block = stream.read_at(_SUPER, 4096).ljust(4096, b"\0")
+        block = read_super(stream)
         self.root, chunk_root = struct.unpack_from("<QQ", block, 0x50)
-        devices, self.sector, self.node_size = struct.unpack_from("<QII", block, 0x88)
+        self.sector, self.node_size = struct.unpack_from("<II", block, 0x90)
         array_size, incompat = struct.unpack_from("<I", block, 0xA0)[0], struct.unpack_from("<Q", block, 0xBC)[0]
         checksum_type, self.root_level, chunk_level = _CHECKSUM.unpack_from(block, 0xC4)
         sizes = [1 << bits for bits in range(12, 17)]
         problems = (
             (block[0x40:0x48] != _MAGIC, "it has no superblock where one must be"),
-            (devices != 1, f"it is one of {devices} devices"),
             (self.node_size not in sizes or self.sector not in sizes, f"it claims nodes of {self.node_size} and sectors of {self.sector} bytes"),
             (array_size > 2048, "its system chunks do not fit where they must be"),
             (incompat & ~_KNOWN_INCOMPAT, f"it has features that are not known here (0x{incompat:x})"),
@@ -80,16 +104,29 @@ class Device:
             if wrong:
                 raise Unreadable(text)
         self._algorithm = ALGORITHMS[checksum_type]
-        if not is_sound(block, self._algorithm):
-            raise damaged("its superblock", _TOOL)
-        self._stream, self._nodes = stream, dict[int, _Node]()
-        self._device = struct.unpack_from("<Q", block, 0xC9)[0]
-        self._chunks: list[tuple[int, int, int]] = []
+        self._nodes = dict[int, _Node]()
+        self._streams: dict[tuple[int, bytes], Stream] = {}
+        for each in (stream, *others):
+            self._add_stream(each)
+        self.chunks: list[Chunk] = []
+        self._starts: list[int] = []
         self._add_system_chunks(block[0x32B : 0x32B + array_size])
-        for count, (key, data) in enumerate(Tree(self, chunk_root, chunk_level).items(CHUNK_OBJECT, CHUNK_ITEM)):
+        self._tree = Tree(self, chunk_root, chunk_level)
+        for count, (key, data) in enumerate(self._tree.items(CHUNK_OBJECT, CHUNK_ITEM)):
             if count >= MAX_CHUNKS:
                 raise Unreadable(f"it has more than {MAX_CHUNKS} chunks")
             self._add_chunk(key, data)
+
+    def numbers(self) -> list[int]:
+        """The numbers of all its devices, here or not."""
+        return [number for number, _ in islice(self._tree.items(DEV_OBJECT, DEV_ITEM), MAX_DEVICES)]
+
+    def _add_stream(self, stream: Stream) -> None:
+        block = read_super(stream)
+        if not is_sound(block, self._algorithm):
+            raise damaged("its superblock", _TOOL)
+        found = identify(block)
+        self._streams[found.number, found.uuid] = stream
 
     def _add_system_chunks(self, array: bytes) -> None:
         at = 0
@@ -101,28 +138,33 @@ class Device:
             at += _CHUNK.size + count * _STRIPE.size
 
     def _add_chunk(self, start: int, data: bytes) -> None:
-        """Map ``start`` to the first copy on this device."""
-        length, _, _, kind, _, _, _, count, _ = unpack(_CHUNK, data)
-        if count != 1 and not kind & _SUPPORTED_PROFILES:
-            raise Unreadable(f"its data is spread over {count} stripes")
-        device, offset, _ = unpack(_STRIPE, data, _CHUNK.size)
-        if device != self._device:
-            raise Unreadable(f"a part of it lies on device {device}")
-        at = bisect_left(self._chunks, (start, 0, 0))
-        if at == len(self._chunks) or self._chunks[at][0] != start:
-            self._chunks.insert(at, (start, length, offset))
+        """Map the addresses from ``start`` on."""
+        at = bisect_left(self._starts, start)
+        if at < len(self._starts) and self._starts[at] == start:
+            return
+        length, _, stripe, kind, _, _, _, count, sub = unpack(_CHUNK, data)
+        areas = [self._area(data, _CHUNK.size + number * _STRIPE.size) for number in range(count)]
+        self._starts.insert(at, start)
+        self.chunks.insert(at, chunk(start, length, kind, stripe, sub, areas))
+
+    def _area(self, data: bytes, at: int) -> Area | None:
+        if len(data) < at + _STRIPE.size:
+            raise Unreadable("an item of a tree is too short")
+        number, offset, uuid = _STRIPE.unpack_from(data, at)
+        stream = self._streams.get((number, uuid))
+        return None if stream is None else Area(stream, offset)
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes at a logical address; they lie in one chunk.
 
         Raises:
-            Unreadable: no chunk holds them, or the device ends before.
+            Unreadable: no chunk holds them, or a device ends before.
         """
-        at = bisect_right(self._chunks, (address, 1 << 64, 0)) - 1
-        start, length, offset = self._chunks[at] if at >= 0 else (0, 0, 0)
-        if not start <= address <= start + length - size:
+        at = bisect_right(self._starts, address) - 1
+        found = self.chunks[at] if at >= 0 else None
+        if found is None or not found.start <= address <= found.start + found.length - size:
             raise Unreadable(f"no chunk holds the {size} bytes at {address}")
-        data = self._stream.read_at(offset + address - start, size)
+        data = found.reader.read_at(address - found.start, size)
         if len(data) < size:
             raise Unreadable(f"the device ends before the {size} bytes at {address}")
         return data

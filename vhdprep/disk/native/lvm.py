@@ -12,8 +12,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.disk.native import lvmlabel, lvmtext
+from vhdprep.disk.native.assembled import ELSEWHERE, Member
 from vhdprep.disk.native.mapped import Area, MappedReader, Piece
 from vhdprep.errors import Unreadable
+from vhdprep.storage import StorageGroup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +34,6 @@ MAX_SEGMENTS = 20_000
 MAX_STRIPES = 128
 """Most areas of one segment; LVM2's own limit."""
 
-_ELSEWHERE = "if it is on another disk of the machine, name that with --data"
 _STRIPED = ("striped", "linear")
 _POOLS = ("thin-pool", "cache-pool", "vdo-pool")
 _NAME = re.compile(r"[a-zA-Z0-9+_.][a-zA-Z0-9+_.-]{0,127}")
@@ -51,14 +52,6 @@ class LogicalVolume(NamedTuple):
     reason: str | None = None
     holds_files: bool = True
     """False for a pool: what lies in it is listed as volumes of its own."""
-
-
-class Member(NamedTuple):
-    """What a physical volume turned out to be."""
-
-    reason: str
-    needed: bool
-    """It could not be told what lies on it."""
 
 
 class _Physical(NamedTuple):
@@ -80,10 +73,10 @@ class _Group(NamedTuple):
     physical: dict[str, _Physical]
 
 
-def read(streams: Mapping[str, Stream]) -> tuple[list[LogicalVolume], dict[str, Member]]:
-    """The logical volumes on the physical volumes ``streams`` (by volume id), and what each of those is."""
+def read(streams: Mapping[str, Stream]) -> tuple[list[LogicalVolume], dict[str, Member], list[StorageGroup]]:
+    """The logical volumes on the physical volumes ``streams`` (by volume id), what each of those is, and the groups they make."""
     found = _Groups(streams)
-    return sorted(found.volumes, key=lambda volume: volume.id), found.members
+    return sorted(found.volumes, key=lambda volume: volume.id), found.members, found.groups
 
 
 class _Groups:
@@ -92,6 +85,7 @@ class _Groups:
     def __init__(self, streams: Mapping[str, Stream]) -> None:
         self.volumes: list[LogicalVolume] = []
         self.members: dict[str, Member] = {}
+        self.groups: list[StorageGroup] = []
         self._by_uuid: dict[str, tuple[str, Stream]] = {}
         self._names: set[str] = set()
         self._claimed: set[str] = set()
@@ -120,7 +114,7 @@ class _Groups:
                 raise Unreadable(f"the metadata of all of them is longer than {MAX_METADATA_TOTAL} bytes")
         if blank and not any(name in holders for holders in self._texts.values()):
             return Member("an LVM2 physical volume that belongs to no volume group", needed=False)
-        why = "its metadata cannot be read" if label.areas else f"the metadata of its volume group is not here; {_ELSEWHERE}"
+        why = "its metadata cannot be read" if label.areas else f"the metadata of its volume group is not here; {ELSEWHERE}"
         return Member(f"an LVM2 physical volume, but {why}", needed=True)
 
     def _newest(self) -> list[tuple[dict[str, Section], list[str]]]:
@@ -146,6 +140,8 @@ class _Groups:
         ((name, section),) = named.items()
         uuids = {str(each.get("id")).replace("-", "") for each in lvmtext.sections(section, "physical_volumes").values()}
         here = [member for uuid, (member, _) in self._by_uuid.items() if uuid in uuids]
+        missing = tuple(_hyphened(uuid) for uuid in sorted(uuids - set(self._by_uuid)))
+        why = None
         try:
             if name in self._names or not _NAME.fullmatch(name):
                 raise Unreadable("another volume group has its name" if name in self._names else "that is no name for one")
@@ -154,12 +150,19 @@ class _Groups:
             group = _Group(name, (here or holders)[0], lvmtext.number(section, "extent_size") * SECTOR, _physical(section, self._by_uuid))
             self.volumes += _volumes(group, section)
         except Unreadable as error:
+            why = str(error)
             reason = f"a physical volume of the LVM2 volume group {name[:40]!r}, but {error}"
             self.members.update({each: Member(reason, needed=True) for each in here or holders})
         else:
             self.members.update({each: Member(f"a physical volume of the LVM2 volume group {name}", needed=False) for each in here})
+        self.groups.append(StorageGroup("lvm2", name, str(section.get("id")), name, None, None, tuple(here), len(uuids), missing, (), None, why))
         self._names.add(name)
         self._claimed.update(here)
+
+
+def _hyphened(uuid: str) -> str:
+    """As LVM2 shows it."""
+    return "-".join(filter(None, (uuid[a:b] for a, b in pairwise((0, 6, 10, 14, 18, 22, 26, 32)))))
 
 
 def _physical(section: Section, by_uuid: Mapping[str, tuple[str, Stream]]) -> dict[str, _Physical]:
@@ -269,7 +272,7 @@ def _piece(group: _Group, segment: Section) -> Piece:
         if physical is None:
             raise Unreadable(f"it lies on another logical volume ({name}), which is not read")
         if physical.stream is None:
-            raise Unreadable(f"it lies partly on the physical volume {physical.name}, which is missing; {_ELSEWHERE}")
+            raise Unreadable(f"it lies partly on the physical volume {physical.name}, which is missing; {ELSEWHERE}")
         offset = physical.start + first * group.extent
         if offset + each > physical.stream.get_size():
             raise Unreadable(f"it reaches past the end of {physical.name}")

@@ -47,6 +47,8 @@ class Superblock(NamedTuple):
     """What else a person should know of a volume that is not read."""
     written: int | None = None
     """When it was last written: seconds since 1970."""
+    devices: int = 1
+    """Of btrfs: on how many it lies."""
 
 
 BLANK = Superblock("")
@@ -136,6 +138,11 @@ def _bitlocker(stream: Stream, head: bytes) -> Superblock | None:
     return Superblock("BitLocker", detail=suspended)
 
 
+def recognise_raid(stream: Stream) -> Superblock | None:
+    """What a member of a Linux RAID says of itself; None = it is none."""
+    return _raid(stream, stream.read_at(0, _HEAD).ljust(_HEAD, b"\0"))
+
+
 def _raid(stream: Stream, head: bytes) -> Superblock | None:
     """A member of a Linux RAID, before the file system that shows through a mirror (Linux ``md_p.h``)."""
     size = stream.get_size()
@@ -156,10 +163,10 @@ def _raid(stream: Stream, head: bytes) -> Superblock | None:
 def _btrfs(head: bytes) -> Superblock | None:
     if head[0x10040:0x10048] != b"_BHRfS_M":
         return None
-    total, used = struct.unpack_from("<QQ", head, 0x10070)
+    total, used, _, devices = struct.unpack_from("<QQQQ", head, 0x10070)
     log_root = struct.unpack_from("<Q", head, 0x10060)[0]
     state = "unclean" if log_root else "clean"
-    return Superblock("btrfs", str(uuid.UUID(bytes=head[0x10020:0x10030])), _text(head[0x1012B:0x1022B]), total - used, state)
+    return Superblock("btrfs", str(uuid.UUID(bytes=head[0x10020:0x10030])), _text(head[0x1012B:0x1022B]), total - used, state, devices=devices)
 
 
 def _fat(head: bytes) -> Superblock | None:
