@@ -6,8 +6,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from vhdprep.guest import boot, detect_windows, drives
-from vhdprep.guest.devices import attribute_of, find_volume
+from vhdprep.guest.devices import attribute_of, find_volume, refuse_unread
 from vhdprep.guest.formats import crypttab
+from vhdprep.guest.groups import below
 from vhdprep.model import Observation
 
 if TYPE_CHECKING:
@@ -16,11 +17,10 @@ if TYPE_CHECKING:
     from vhdprep.disk.backend import Disk
     from vhdprep.guest.image import Guest
     from vhdprep.model import Volume
+    from vhdprep.storage import StorageGroup
 
 _ESP = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 _SYSTEMS = ("/etc/os-release", "/usr/lib/os-release")
-_ONE_OF_MANY = {"linux_raid_member"}
-"""Signatures whose UUID is that of the whole."""
 _UUIDS = ("uuid", "part_uuid")
 _NAMES = (*_UUIDS, "label", "part_label")
 
@@ -37,13 +37,14 @@ def shared_by_disks(disks: Sequence[tuple[str, Disk]]) -> Iterator[Observation]:
             yield Observation(" and ".join(names), value)
 
 
-def shared_by_volumes(volumes: Sequence[Volume], *, also_labels: bool = False) -> Iterator[Observation]:
-    """UUIDs of file systems and partitions, and labels if asked for, that more than one volume has."""
+def shared_by_volumes(volumes: Sequence[Volume], groups: Sequence[StorageGroup], *, also_labels: bool = False) -> Iterator[Observation]:
+    """UUIDs of file systems and partitions, and labels if asked for, that more than one volume has; members of one group have its own."""
+    members = {volume for group in groups for volume in group.members if volume != group.id}
     for kind in _NAMES if also_labels else _UUIDS:
         found: dict[str, list[str]] = defaultdict(list)
         for volume in volumes:
             value = getattr(volume, kind)
-            if value and volume.filesystem not in _ONE_OF_MANY:
+            if value and (kind.startswith("part_") or (volume.id not in members and volume.filesystem != "linux_raid_member")):
                 found[value.casefold() if kind in _UUIDS else value].append(volume.id)
         for value, ids in found.items():
             if len(ids) > 1:
@@ -72,16 +73,21 @@ def _specs(guest: Guest) -> list[str]:
     return [*(entry.spec for entry in guest.fstab), *(entry.spec for entry in opened)]
 
 
-def volumes_in_use(guest: Guest) -> set[str]:
-    """Ids of volumes that are mounted, swapped to, opened as encrypted ones, or have a drive letter.
+def volumes_in_use(guest: Guest, groups: Sequence[StorageGroup]) -> set[str]:
+    """Ids of volumes that are mounted, swapped to, opened as encrypted ones, or have a drive letter, and of what they rest on.
 
     Raises:
         Unreadable: what names them cannot be read, or names several.
     """
     if guest.registry is not None:
-        return {each.volume.id for each in drives.letters(guest) if each.volume}
-    found = (find_volume(spec, guest.volumes) for spec in _specs(guest))
-    return set(guest.mounts.values()) | {volume.id for volume in found if volume}
+        return below({each.volume.id for each in drives.letters(guest) if each.volume}, groups)
+    found = set(guest.mounts.values())
+    for spec in _specs(guest):
+        if volume := find_volume(spec, guest.volumes):
+            found.add(volume.id)
+        elif attribute_of(spec)[0] or (spec.startswith("/dev/") and not spec.startswith("/dev/disk/")):
+            refuse_unread(guest, spec)
+    return below(found, groups)
 
 
 def systems_on(disk: Disk) -> Iterator[Observation]:

@@ -5,7 +5,23 @@ A probe is a verb of looking that could serve three rules; no product is in its 
 
 from __future__ import annotations
 
-from vhdprep.probes import boot, config, container, disk, efi, files, guest, machine, mounts, network, programs, system, windows, windowsaccess
+from vhdprep.probes import (
+    boot,
+    config,
+    container,
+    disk,
+    efi,
+    files,
+    guest,
+    machine,
+    mounts,
+    network,
+    programs,
+    storage,
+    system,
+    windows,
+    windowsaccess,
+)
 from vhdprep.probes.registry import ParameterInfo, Probe
 
 __all__ = ["PROBES", "ParameterInfo", "Probe"]
@@ -52,6 +68,7 @@ PROBES: tuple[Probe, ...] = (
     machine.data_disks,
     machine.shared_identities,
     machine.drive_letters,
+    storage.storage_groups,
     network.network_profiles,
     windows.registry_value,
     windows.registry_key,

@@ -89,7 +89,8 @@ def shared_identities(image: Image, *, of: Literal["disks", "volumes", "volumes-
     if of == "disks":
         return Observation.listing("disks", tuple(identities.shared_by_disks(opened)))
     every = [volume for _, disk in opened for volume in disk.volumes]
-    found = list(identities.shared_by_volumes(every, also_labels=of == "volumes-in-use"))
+    groups = [group for _, disk in opened for group in disk.groups]
+    found = list(identities.shared_by_volumes(every, groups, also_labels=of == "volumes-in-use"))
     if found and of == "volumes-in-use":
         found = identities.in_use(image.need_guest(), found)
     return Observation.listing("volumes", tuple(found))
@@ -198,7 +199,7 @@ def _above(others: list[ImageDisk], most: int) -> Iterator[Observation]:
 def _unused(image: Image, others: list[ImageDisk]) -> Iterator[Observation]:
     """Disks of which no volume is mounted, swapped to, opened, or has a drive letter."""
     guest = image.need_guest()
-    used = identities.volumes_in_use(guest)
+    used = identities.volumes_in_use(guest, [group for each in image.disks for group in _open(each).groups])
     for each in others:
         volumes = _open(each).volumes
         if not used & {volume.id for volume in volumes}:

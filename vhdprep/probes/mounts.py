@@ -9,6 +9,7 @@ from vhdprep.guest.devices import find_volume, need_volume
 from vhdprep.guest.formats import crypttab
 from vhdprep.guest.formats.crypttab import CrypttabEntry
 from vhdprep.guest.formats.fstab import FstabEntry
+from vhdprep.guest.groups import below
 from vhdprep.guest.image import Guest, Image
 from vhdprep.model import Observation
 from vhdprep.probes.registry import probe
@@ -55,10 +56,11 @@ def crypttab_entries(image: Image, *, having: Literal["any", "unresolved", "aski
 
 def _on_data_disks(image: Image, guest: Guest, *, is_swap: bool) -> Iterator[Observation]:
     on_data = {volume.id for each in image.disks if each.role == "data" and each.disk for volume in each.disk.volumes}
+    groups = [group for each in image.disks if each.disk for group in each.disk.groups]
     for entry in guest.fstab if on_data else ():
         if entry.is_swap is is_swap and not entry.may_be_missing and entry.names_device and entry.needs_disk:
             volume = find_volume(entry.spec, guest.volumes)
-            if volume is not None and volume.id in on_data:
+            if volume is not None and on_data & below([volume.id], groups):
                 yield Observation(f"{entry.spec} on {entry.point} lies on {volume.id}", f"/etc/fstab:{entry.line}")
 
 

@@ -23,6 +23,7 @@ from vhdprep.model import Container, Defect, DiskType, GuestFacts, Outcome, Targ
 from vhdprep.ruleset.evaluate import judge_rule
 from vhdprep.ruleset.load import read_examples
 from vhdprep.ruleset.parse import Parser
+from vhdprep.storage import StorageGroup
 from vhdprep.vhd import footer, layout
 
 if TYPE_CHECKING:
@@ -135,10 +136,20 @@ def _data_disk(number: int, given: Mapping[str, Any]) -> ImageDisk:
         return ImageDisk("data", container, None, "the container could not be opened", name, lun)
     volumes, files = [], {}
     for place, extra in enumerate(given.get("volumes", []), 1):
-        values = {"id": f"{name}:p{place}", "size": 2**30, "offset": place * 2**30, "type_id": None, "filesystem": "ext4", "read": True, **extra}
-        volumes.append(Volume(kind=VolumeKind.PARTITION, **{key: value for key, value in values.items() if key in Volume._fields}))
+        values = {
+            "kind": VolumeKind.PARTITION,
+            "id": f"{name}:p{place}",
+            "size": 2**30,
+            "offset": place * 2**30,
+            "type_id": None,
+            "filesystem": "ext4",
+            "read": True,
+            **extra,
+        }
+        stated = {key: value for key, value in values.items() if key in Volume._fields}
+        volumes.append(Volume(**{**stated, "kind": VolumeKind(stated["kind"])}))
         files[volumes[-1].id] = MemoryFiles(extra.get("files", {}), case_sensitive=volumes[-1].filesystem not in ("ntfs", "vfat"))
-    disk = MemoryDisk(size, given.get("table", "gpt"), volumes, files, dict(given.get("fields", {})))
+    disk = MemoryDisk(size, given.get("table", "gpt"), volumes, files, dict(given.get("fields", {})), groups=_groups(given))
     return ImageDisk("data", container, disk, None, name, lun)
 
 
@@ -203,7 +214,16 @@ def _disk(given: Mapping[str, Any], unreadable: tuple[str, ...]) -> MemoryDisk:
     hidden = [path for path in unreadable if path.startswith("/")]
     tree = MemoryFiles({**dict.fromkeys(given.get("versions", ()), ""), **given.get("files", {})}, hidden, case_sensitive=not _is_windows(given))
     table = stated.get("table", "gpt")
-    return MemoryDisk(stated.get("size", _SIZE), table, volumes, {"p1": tree}, facts, _defects(stated.get("defects", {})))
+    return MemoryDisk(stated.get("size", _SIZE), table, volumes, {"p1": tree}, facts, _defects(stated.get("defects", {})), _groups(stated))
+
+
+def _groups(stated: Mapping[str, Any]) -> list[StorageGroup]:
+    """``groups`` of a disk: ``{kind, id, members, missing, …}``, as ``StorageGroup`` has them."""
+    unknown = dict.fromkeys(StorageGroup._fields) | {"members": (), "missing": (), "unused": ()}
+    lists = ("members", "missing", "unused")
+    return [
+        StorageGroup(**(unknown | {key: tuple(value) if key in lists else value for key, value in each.items()})) for each in stated.get("groups", [])
+    ]
 
 
 def _guest(given: Mapping[str, Any], disk: Disk, unreadable: tuple[str, ...]) -> Guest:
