@@ -6,7 +6,6 @@ gives a literal that its language reads as exactly this text, of visible charact
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from itertools import groupby
@@ -48,7 +47,10 @@ def hcl(text: str) -> str:
 def _shell_letter(letter: str) -> str:
     if letter in "\\'":
         return f"\\{letter}"
-    return letter if is_visible(letter) else "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter))
+    if is_visible(letter):
+        return letter
+    raw = letter.encode("utf-8", "surrogateescape" if "\udc80" <= letter <= "\udcff" else "surrogatepass")
+    return "".join(f"\\x{byte:02x}" for byte in raw)
 
 
 def _apostrophes(run: str) -> str:
