@@ -52,6 +52,8 @@ def ready(
     data: int = 0,
     *,
     path: str = "web.vhd",
+    build: str = "10.0.20348",
+    manifest: dict[str, object] | None = None,
     outcomes: dict[str, Outcome] | None = None,
     luns: tuple[int | None, ...] = (),
     **declared: object,
@@ -66,7 +68,7 @@ def ready(
         target=target,
         verdict=Verdict.READY,
         disks=tuple(disks),
-        guest=GuestFacts(os, os, os, "1", os, arch, "uefi" if generation == 2 else "bios", (generation,) if generation else ()),
+        guest=GuestFacts(os, os, os, build, os, arch, "uefi" if generation == 2 else "bios", (generation,) if generation else ()),
         provisioner=None,
         phase=None,
         gaps=(),
@@ -79,6 +81,7 @@ def ready(
         backend="native",
         tool_version="1.2.3",
     )
+    declared |= manifest or {}
     report.declared = SimpleNamespace(fields=declared) if declared else None
     return report
 

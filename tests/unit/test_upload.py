@@ -199,6 +199,31 @@ def test_what_is_declared_wins():
     assert upload.fill_in(planned) == []
 
 
+def test_a_generation_and_an_architecture_that_are_declared_win():
+    planned = upload.plan(ready(generation=2, manifest={"generation": 1, "architecture": "x64"}))
+    assert (planned.generation, planned.architecture, planned.destination, planned.security_type) == (1, "x64", "managed-image", "Standard")
+
+
+def test_a_windows_before_10_is_not_trusted():
+    assert upload.plan(ready("windows", build="6.3.9600")).security_type == "Standard"
+
+
+def test_only_nvme_is_said_when_only_nvme_is_declared():
+    assert upload.plan(ready(disk_controllers=("NVMe",))).features["DiskControllerTypes"] == "NVMe"
+
+
+@pytest.mark.parametrize(
+    ("gib", "manifest", "shallow"),
+    [(1024, {}, False), (1025, {}, True), (1025, {"replication": "full"}, False), (1, {"replication": "shallow"}, True)],
+)
+def test_a_data_disk_too_large_to_be_copied_is_not_copied_unless_that_is_declared(gib, manifest, shallow):
+    report = ready(manifest=manifest)
+    large = report._replace(disks=(report.disks[0], disk("data", "large.vhd", gib)))
+    large.declared = report.declared
+    planned = upload.plan(large)
+    assert planned.shallow is shallow
+
+
 def test_a_community_gets_only_what_says_supported():
     assert upload.plan(ready(target=COMMUNITY, security_type="TrustedLaunch")).security_type == "TrustedLaunchSupported"
     assert upload.plan(ready(target=COMMUNITY, security_type="ConfidentialVM")).security_type == "ConfidentialVmSupported"

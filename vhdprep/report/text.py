@@ -215,7 +215,7 @@ def _summary(report: Report, page: _Page) -> Iterator[str]:
 
 def _upload(planned: upload.Plan, page: _Page) -> Iterator[str]:
     """What Azure has to be told, and the Azure CLI's lines; the other ways where everything is asked for. Lines to be copied are not wrapped."""
-    yield from page.paragraph(f"To upload it as {upload.headline(planned)} ({upload.tags(planned)}):", "")
+    yield from page.paragraph(words.safe(f"To upload it as {upload.headline(planned)} ({upload.tags(planned)}):"), "")
     for way, written in upload.ways(planned).items():
         if page.verbose and way != "azure-cli":
             yield from ("", *page.paragraph(f"{upload.TITLES[way][0]}:", ""))

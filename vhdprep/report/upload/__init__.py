@@ -65,4 +65,5 @@ def tags(planned: Plan) -> str:
     """``security type TrustedLaunchSupported, disk controllers SCSI and NVMe, accelerated networking``."""
     network = {True: ", accelerated networking", False: ", no accelerated networking", None: ""}[planned.accelerated_networking]
     plural = "s" if len(planned.disk_controllers) > 1 else ""
-    return f"security type {planned.security_type}, disk controller{plural} {' and '.join(planned.disk_controllers)}{network}"
+    shallow = ", shallow replication" if planned.shallow else ""
+    return f"security type {planned.security_type}, disk controller{plural} {' and '.join(planned.disk_controllers)}{network}{shallow}"

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from vhdprep.model import DiskReport, Report
 
+MAX_COPIED = 2**40
+"""Bytes of a data disk that a version may have which is copied (Azure, "Create an image definition and an image version", prerequisites)."""
 MAX_NAME = 80
 """Characters of the name of a disk or an image (Azure, "Naming rules for resources")."""
 _ARCHITECTURES = {"x86_64": "x64", "aarch64": "Arm64"}
@@ -75,6 +77,7 @@ class Plan(NamedTuple):
     image: str
     version: str
     shallow: bool
+    """The version is not copied: for large disks, or few machines."""
     names: Names
     both_generations: bool = False
     """The disk boots in either, and nobody declared one."""
@@ -98,7 +101,7 @@ class Plan(NamedTuple):
     def features(self) -> dict[str, str]:
         """What the image definition is tagged with; Standard is no tag (Azure, "Image definitions", features)."""
         found = {"SecurityType": self.security_type} if self.security_type != "Standard" else {}
-        if len(self.disk_controllers) > 1:
+        if self.disk_controllers != ("SCSI",):
             found["DiskControllerTypes"] = ",".join(self.disk_controllers)
         for name, able in (("IsAcceleratedNetworkSupported", self.accelerated_networking), ("IsHibernateSupported", self.hibernation)):
             if able is not None:
@@ -135,7 +138,7 @@ def plan(report: Report) -> Plan | None:
         community=report.target is Target.COMMUNITY_GALLERY,
         image=declared.get("image", disks[0].name),
         version=declared.get("version", "1.0.0"),
-        shallow=declared.get("replication") == "shallow",
+        shallow=_is_shallow(declared, disks) and not managed,
         names=Names(**{name: declared[name] for name in Names._fields if name in declared}),
         both_generations="generation" not in declared and len(facts.generations) > 1,
     )
@@ -180,8 +183,13 @@ def _passed(report: Report, rules: tuple[str, ...]) -> bool:
 
 
 def _security_type(report: Report, declared: Mapping[str, Any], *, may_be_trusted: bool) -> str:
-    """Trusted Launch begins with Secure Boot, so only what is known to be signed is tagged for it."""
-    trusted = may_be_trusted and report.guest is not None and _passed(report, _SIGNED.get(report.guest.os, ()))
+    """Trusted Launch begins with Secure Boot, so only what is known to be signed is tagged for it, and no Windows before 10 and Server 2016.
+
+    Source: "Trusted Launch for Azure virtual machines", operating systems supported.
+    """
+    facts = report.guest
+    trusted = may_be_trusted and facts is not None and _passed(report, _SIGNED.get(facts.os, ()))
+    trusted = trusted and facts is not None and (facts.os != "windows" or (facts.version or "").startswith("10."))
     wanted = str(declared.get("security_type", "TrustedLaunchSupported" if trusted else "Standard"))
     wanted = _SECURITY_TYPES.get(wanted.lower(), wanted)
     return _FOR_STRANGERS.get(wanted, wanted) if report.target is Target.COMMUNITY_GALLERY else wanted
@@ -198,6 +206,10 @@ def _network(report: Report, system: str) -> bool | None:
     rules = _NETWORK.get(system, ())
     failed = any(each.rule_id in rules and each.outcome in (Outcome.FAIL, Outcome.WAIVED) for each in report.findings)
     return False if failed else True if _passed(report, rules) else None
+
+
+def _is_shallow(declared: Mapping[str, Any], disks: tuple[Disk, ...]) -> bool:
+    return bool(declared.get("replication", "shallow" if any(each.size_bytes - 512 > MAX_COPIED for each in disks[1:]) else "full") == "shallow")
 
 
 def _disks(system: DiskReport, data: list[DiskReport]) -> tuple[Disk, ...]:
