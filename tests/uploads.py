@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from itertools import zip_longest
 
+from vhdprep.declared import Declared
 from vhdprep.model import Container, DiskReport, DiskType, Finding, GuestFacts, Outcome, Report, Severity, Target, Verdict
 
 GIB = 2**30
@@ -36,14 +37,6 @@ HOSTILE = (
 )
 
 
-class DiskWithLun(DiskReport):
-    lun: int | None = None
-
-
-class ReportWithManifest(Report):
-    declared: object = None
-
-
 def ready(
     os: str = "linux",
     generation: int | None = 2,
@@ -61,9 +54,9 @@ def ready(
     """A ready image of which every rule that looks at drivers and signatures passed, where ``outcomes`` says nothing else."""
     outcomes = dict.fromkeys(WINDOWS if os == "windows" else LINUX, Outcome.PASS) | (outcomes or {})
     disks = [disk("os", path, 30)] + [disk("data", f"d{number}.vhd", number + 1) for number in range(data)]
-    for each, lun in zip(disks[1:], luns, strict=False):
-        each.lun = lun
-    report = ReportWithManifest(
+    disks[1:] = [each._replace(lun=lun) for each, lun in zip_longest(disks[1:], luns)]
+    declared |= manifest or {}
+    return Report(
         subject=path,
         target=target,
         verdict=Verdict.READY,
@@ -80,14 +73,12 @@ def ready(
         seconds=0.25,
         backend="native",
         tool_version="1.2.3",
+        declared=Declared("machine.yaml", (), declared) if declared else None,
     )
-    declared |= manifest or {}
-    report.declared = SimpleNamespace(fields=declared) if declared else None
-    return report
 
 
-def disk(role, path: str, gib: int) -> DiskWithLun:
-    return DiskWithLun(role, Container(path, "vhd", "VHD", DiskType.FIXED, gib * GIB, gib * GIB + 512, "tap ", None), "gpt", ())
+def disk(role, path: str, gib: int) -> DiskReport:
+    return DiskReport(role, Container(path, "vhd", "VHD", DiskType.FIXED, gib * GIB, gib * GIB + 512, "tap ", None), "gpt", ())
 
 
 def every_kind() -> dict[str, Report]:
@@ -116,7 +107,7 @@ def every_kind() -> dict[str, Report]:
         publisher="$(x)",
         offer="${x}",
         sku='"',
-        location="west europe",
+        location="westeurope",
     )
     found["managed image declared"] = ready(data=2, kind="managed-image", location="westeurope")
     found["specialized, LUNs with a gap"] = ready(data=2, luns=(0, 2), target=Target.SPECIALIZED)

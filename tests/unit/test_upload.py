@@ -218,9 +218,7 @@ def test_only_nvme_is_said_when_only_nvme_is_declared():
 )
 def test_a_data_disk_too_large_to_be_copied_is_not_copied_unless_that_is_declared(gib, manifest, shallow):
     report = ready(manifest=manifest)
-    large = report._replace(disks=(report.disks[0], disk("data", "large.vhd", gib)))
-    large.declared = report.declared
-    planned = upload.plan(large)
+    planned = upload.plan(report._replace(disks=(report.disks[0], disk("data", "large.vhd", gib))))
     assert planned.shallow is shallow
 
 

@@ -67,7 +67,7 @@ def test_a_shell_gives_the_ids_of_the_disks_to_the_image_version(tmp_path):
 def test_names_that_a_manifest_declares_are_taken_as_they_are(tmp_path):
     calls = run_in_bash(WAYS["declared"]["azure-cli"], tmp_path)
     definition = next(each for each in calls if "image-definition" in each)
-    assert definition[4:16] == ["-g", "my group", "-r", "it's", "-i", "web", "-l", "west europe", "--publisher", "$(x)", "--offer", "${x}"]
+    assert definition[4:16] == ["-g", "my group", "-r", "it's", "-i", "web", "-l", "westeurope", "--publisher", "$(x)", "--offer", "${x}"]
 
 
 @given(st.lists(st.sampled_from(TEXTS), min_size=1, max_size=3).map("".join) | st.text(max_size=20))

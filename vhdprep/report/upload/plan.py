@@ -117,7 +117,7 @@ def plan(report: Report) -> Plan | None:
     systems = [each for each in report.disks if each.role == "os"]
     if len(systems) != 1:
         return None
-    declared = _declared(report)
+    declared: Mapping[str, Any] = report.declared.fields if report.declared else {}
     disks = _disks(systems[0], [each for each in report.disks if each.role == "data"])
     generation = declared.get("generation", facts.generation)
     architecture = declared.get("architecture", _ARCHITECTURES.get(facts.arch or ""))
@@ -152,12 +152,6 @@ def fill_in(planned: Plan, *, located: bool = True) -> list[str]:
     generation = [] if planned.generation else [planned.hyper_v_generation]
     community = ["PUBLISHER-URI", "PUBLISHER-EMAIL", "EULA-URI", "PREFIX"] if planned.community else []
     return [*found, *generation, *community]
-
-
-def _declared(report: Report) -> Mapping[str, Any]:
-    """What a manifest says the image is to be."""
-    declared = getattr(report, "declared", None)
-    return {name: value for name, value in declared.fields.items() if value is not None} if declared else {}
 
 
 def _is_fixed_vhd(disk: DiskReport) -> bool:
@@ -214,7 +208,7 @@ def _is_shallow(declared: Mapping[str, Any], disks: tuple[Disk, ...]) -> bool:
 
 def _disks(system: DiskReport, data: list[DiskReport]) -> tuple[Disk, ...]:
     names = _unique([_name(each.container.path) for each in (system, *data)])
-    luns = _luns([getattr(each, "lun", None) for each in data])
+    luns = _luns([each.lun for each in data])
     return tuple(
         Disk(each.role, lun, each.container.path, each.container.file_size, name)
         for each, lun, name in zip((system, *data), (None, *luns), names, strict=True)
