@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from vhdprep.model import DiskReport, Report
 
-MAX_COPIED = 2**40
+LARGEST_COPY = 2**40
 """Bytes of a data disk that a version may have which is copied (Azure, "Create an image definition and an image version", prerequisites)."""
-MAX_NAME = 80
+LONGEST_NAME = 80
 """Characters of the name of a disk or an image (Azure, "Naming rules for resources")."""
 _ARCHITECTURES = {"x86_64": "x64", "aarch64": "Arm64"}
 _SECURITY_TYPES = {
@@ -203,7 +203,7 @@ def _network(report: Report, system: str) -> bool | None:
 
 
 def _is_shallow(declared: Mapping[str, Any], disks: tuple[Disk, ...]) -> bool:
-    return bool(declared.get("replication", "shallow" if any(each.size_bytes - 512 > MAX_COPIED for each in disks[1:]) else "full") == "shallow")
+    return bool(declared.get("replication", "shallow" if any(each.size_bytes - 512 > LARGEST_COPY for each in disks[1:]) else "full") == "shallow")
 
 
 def _disks(system: DiskReport, data: list[DiskReport]) -> tuple[Disk, ...]:
@@ -225,7 +225,7 @@ def _luns(declared: list[int | None]) -> list[int]:
 def _name(path: str) -> str:
     """A resource's name from a file's: letters, digits and hyphens, which disks, images and image definitions all take."""
     stem = re.sub(r"(\.vhd)+$", "", PureWindowsPath(path).name, flags=re.IGNORECASE)
-    return re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-")[:MAX_NAME].rstrip("-") or "disk"
+    return re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-")[:LONGEST_NAME].rstrip("-") or "disk"
 
 
 def _unique(names: Iterable[str]) -> list[str]:
@@ -236,7 +236,7 @@ def _unique(names: Iterable[str]) -> list[str]:
         chosen, number = name, 1
         while chosen.lower() in taken:
             number += 1
-            chosen = f"{name[: MAX_NAME - 1 - len(str(number))]}-{number}"
+            chosen = f"{name[: LONGEST_NAME - 1 - len(str(number))]}-{number}"
         taken.add(chosen.lower())
         found.append(chosen)
     return found
