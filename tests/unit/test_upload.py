@@ -145,6 +145,10 @@ def test_luns_that_do_not_count_from_0_need_a_gallery():
     assert upload.plan(ready(generation=1, data=2, luns=(0, 2), kind="managed-image")).destination == "gallery"
 
 
+def test_nothing_is_uploaded_where_two_disks_have_one_lun():
+    assert upload.plan(ready(data=2, luns=(1, 1))) is None
+
+
 def test_a_disk_without_a_lun_takes_the_lowest_that_is_free():
     planned = upload.plan(ready(data=4, luns=(1, None, 0, None)))
     assert [each.lun for each in planned.disks] == [None, 1, 2, 0, 3]
@@ -306,3 +310,25 @@ def test_the_text_shows_the_other_ways_only_when_everything_is_asked_for():
         "To upload it as Linux, Generalized, Generation 2, x64, 32212255232 bytes\n(security type TrustedLaunchSupported, disk controllers SCSI and NVMe,\naccelerated networking):\n"
     ) in short
     assert "Fill in GROUP, GALLERY, PUBLISHER, OFFER, SKU. PowerShell, Bicep and Terraform:\n--verbose.\n" in short
+
+
+WRITTEN = {
+    "gen2-data.bicep": ("bicep", {"data": 2, "luns": (1, None), "replication": "shallow"}),
+    "gen1-data.bicep": ("bicep", {"generation": 1, "data": 1}),
+    "community.bicep": ("bicep", {"target": COMMUNITY, "location": "westeurope"}),
+    "gen2-data.tf": ("terraform", {"data": 2, "luns": (1, None), "replication": "shallow"}),
+    "gen1-data.tf": ("terraform", {"os": "windows", "generation": 1, "data": 1}),
+    "community.tf": ("terraform", {"target": COMMUNITY}),
+    "gen2-data.ps1": ("powershell", {"data": 2, "luns": (1, None), "replication": "shallow"}),
+    "gen1-data.ps1": ("powershell", {"os": "windows", "generation": 1, "data": 1}),
+    "arm64-specialized.ps1": ("powershell", {"arch": "aarch64", "target": SPECIALIZED}),
+    "community.ps1": ("powershell", {"target": COMMUNITY, "hibernation": True}),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_the_whole_of_what_is_written(name):
+    way, kind = WRITTEN[name]
+    written = upload.ways(upload.plan(ready(**kind)))[way]
+    expected = Path(__file__).parent.joinpath("uploads", name).read_text(encoding="utf-8")
+    assert (written if isinstance(written, str) else "\n".join(written) + "\n") == expected

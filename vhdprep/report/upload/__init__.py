@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from vhdprep.report.upload import azurecli, bicep, powershell, terraform
-from vhdprep.report.upload.plan import Disk, Names, Plan, fill_in, plan
+from vhdprep.report.upload.planning import Disk, Names, Plan, fill_in, plan
 
 __all__ = ["TITLES", "Disk", "Names", "Plan", "document", "fill_in", "headline", "plan", "tags", "ways"]
 

@@ -14,7 +14,7 @@ from vhdprep.report.upload.quoting import shell
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vhdprep.report.upload.plan import Disk, Plan
+    from vhdprep.report.upload.planning import Disk, Plan
 
 DAY = 86_400
 """Seconds that the permission to write a disk lasts."""

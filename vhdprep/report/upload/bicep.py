@@ -14,7 +14,7 @@ from vhdprep.report.upload.quoting import shell
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vhdprep.report.upload.plan import Disk, Plan
+    from vhdprep.report.upload.planning import Disk, Plan
 
 _DISKS, _IMAGES, _GALLERIES = "disks@2024-03-02", "images@2024-03-01", "galleries@2024-03-03"
 

@@ -14,7 +14,7 @@ from vhdprep.report.upload.quoting import powershell as quoted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vhdprep.report.upload.plan import Disk, Plan
+    from vhdprep.report.upload.planning import Disk, Plan
 
 _SHARE = "/share?api-version=2021-07-01"
 

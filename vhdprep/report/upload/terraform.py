@@ -12,11 +12,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.report.upload.quoting import hcl as quoted
+from vhdprep.report.upload.quoting import shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vhdprep.report.upload.plan import Disk, Plan
+    from vhdprep.report.upload.planning import Disk, Plan
 
 _SECURITY = {
     "TrustedLaunch": "trusted_launch_enabled",
@@ -67,6 +68,8 @@ def _head(plan: Plan) -> Iterator[str]:
     for each in plan.disks:
         yield f"#    {each.name} of {quoted(each.path)}"
     yield "# 3. terraform apply -var uploaded=true"
+    if plan.community:
+        yield f"# 4. az sig share enable-community -g {shell(plan.names.group)} -r {shell(plan.names.gallery)}"
 
 
 def _providers(plan: Plan) -> Iterator[str]:

@@ -110,7 +110,7 @@ class Plan(NamedTuple):
 
 
 def plan(report: Report) -> Plan | None:
-    """The upload of a ready image; None where it is not ready, its system is not known, or one of its disks is no fixed VHD."""
+    """The upload of a ready image; None where it is not ready, its system is not known, a disk is no fixed VHD, or two have one LUN."""
     facts = report.guest
     if report.verdict is not Verdict.READY or facts is None or not all(map(_is_fixed_vhd, report.disks)):
         return None
@@ -119,6 +119,8 @@ def plan(report: Report) -> Plan | None:
         return None
     declared: Mapping[str, Any] = report.declared.fields if report.declared else {}
     disks = _disks(systems[0], [each for each in report.disks if each.role == "data"])
+    if len({each.lun for each in disks}) != len(disks):
+        return None
     generation = declared.get("generation", facts.generation)
     architecture = declared.get("architecture", _ARCHITECTURES.get(facts.arch or ""))
     managed = _is_managed_image(report.target, generation, architecture, disks, declared)
