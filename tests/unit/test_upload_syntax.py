@@ -25,7 +25,8 @@ from vhdprep.report import upload
 from vhdprep.report.upload import quoting
 from vhdprep.report.upload.azurecli import as_file
 
-WAYS = {name: upload.ways(upload.plan(report)) for name, report in every_kind().items()}
+KINDS = every_kind()
+WAYS = {name: upload.ways(upload.plan(report)) for name, report in KINDS.items()}
 MORE = ("", "'", "$", "%{", "$${x}%%{y}", "\\${x}", "\\\\${a}", "a\0b", "\\u0041", "\\n", "\r\n", "\u2028", "$'\\x41'", "#{x}")
 TEXTS = [*HOSTILE, *MORE]
 STUBS = """
@@ -127,7 +128,7 @@ def test_every_terraform_file_parses_and_has_its_resources():
     hcl2 = pytest.importorskip("hcl2", reason="python-hcl2 is not installed")
     for name, ways in WAYS.items():
         kinds = [kind.strip('"') for each in hcl2.loads(ways["terraform"])["resource"] for kind in each]
-        planned = upload.plan(every_kind()[name])
+        planned = upload.plan(KINDS[name])
         image = (
             "azurerm_image" if planned.destination == "managed-image" else "azapi_resource" if planned.data_disks else "azurerm_shared_image_version"
         )
