@@ -103,6 +103,7 @@ def test_the_json_report_follows_its_schema_and_reports_go_to_files(image, tmp_p
         "gaps",
         "notices",
         "baseline",
+        "declared",
         "disks",
         "guest",
         "provisioner",

@@ -82,7 +82,8 @@ def _values(report: Report, *, verbose: bool) -> dict[str, Any]:
         "disks": [(disk, disk_map(disk)) for disk in report.disks],
         "steps": lambda remedy: [words.step(each) for each in steps(remedy)],
         "on_a_copy": on_a_copy,
-        "upload": upload.plan(report),
+        "upload": upload,
+        "planned": upload.plan(report),
         "places": words.MAX_PLACES,
     }
 

@@ -46,7 +46,7 @@ def document(report: Report) -> dict[str, Any]:
         "provisioner": _provisioner(report.provisioner) if report.provisioner else None,
         "phase": _phase(report.phase) if report.phase else None,
         "findings": [_finding(each) for each in report.findings],
-        "upload": planned._asdict() if planned else None,
+        "upload": upload.document(planned) if planned else None,
         "run": {"started": report.started, "seconds": round(report.seconds, 3), "backend": report.backend},
     }
 

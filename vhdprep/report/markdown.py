@@ -154,12 +154,24 @@ def _coverage(report: Report) -> Iterator[str]:
 
 
 def _upload(report: Report) -> Iterator[str]:
-    if planned := upload.plan(report):
-        yield f"To upload it as {planned.os_type}, {planned.os_state}:"
+    planned = upload.plan(report)
+    if planned is None:
+        return
+    yield "### Upload"
+    yield ""
+    yield f"- {plain(upload.headline(planned))}"
+    yield f"- {plain(upload.tags(planned))}"
+    yield f"- Fill in what is in capitals: {', '.join(map(code, upload.fill_in(planned)))}"
+    yield ""
+    for way, written in upload.ways(planned).items():
+        title, language = upload.TITLES[way]
+        yield f"<details><summary>{title}</summary>"
         yield ""
-        yield "```sh"
-        yield from planned.commands
+        yield f"```{language}"
+        yield from written.splitlines() if isinstance(written, str) else written
         yield "```"
+        yield ""
+        yield "</details>"
         yield ""
 
 

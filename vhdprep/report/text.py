@@ -207,14 +207,25 @@ def _summary(report: Report, page: _Page) -> Iterator[str]:
     ]
     yield from page.paragraph("; ".join(counts) + ".", "")
     if planned := upload.plan(report):
-        yield from page.paragraph(f"To upload it as {planned.os_type}, {planned.os_state}:", "")
-        for command in planned.commands:
-            yield f"  {command}"  # not wrapped: it is to be copied
-        if report.guest and len(report.guest.generations) > 1:
-            yield from page.paragraph("It boots as both generations; with V1 in the place of V2 it becomes a Generation 1 image.", "")
+        yield from _upload(planned, page)
     if report.disks and any(each.outcome is Outcome.FAIL and each.remedy and not isinstance(each.remedy, Manual) for each in report.findings):
         yield "To see what can be put right in a copy:"
         yield f"  vhdprep prepare {shlex.quote(words.safe(report.subject))} --plan-only"
+
+
+def _upload(planned: upload.Plan, page: _Page) -> Iterator[str]:
+    """What Azure has to be told, and the Azure CLI's lines; the other ways where everything is asked for. Lines to be copied are not wrapped."""
+    yield from page.paragraph(words.safe(f"To upload it as {upload.headline(planned)} ({upload.tags(planned)}):"), "")
+    for way, written in upload.ways(planned).items():
+        if page.verbose and way != "azure-cli":
+            yield from ("", *page.paragraph(f"{upload.TITLES[way][0]}:", ""))
+        if page.verbose or way == "azure-cli":
+            yield from (f"  {line}".rstrip() for line in (written.splitlines() if isinstance(written, str) else written))
+    names = ", ".join(upload.fill_in(planned, located=page.verbose))
+    others = "" if page.verbose else " PowerShell, Bicep and Terraform: --verbose."
+    yield from page.paragraph(f"Fill in {names}.{others}" if names else others.strip(), "")
+    if planned.both_generations:
+        yield from page.paragraph("It boots as both generations; for Generation 1 put V1 in the place of V2 and leave --features out.", "")
 
 
 def _volumes(report: Report, page: _Page) -> Iterator[str]:

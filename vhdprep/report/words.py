@@ -34,8 +34,13 @@ def safe(text: str) -> str:
     rest = len(text) - MAX_SHOWN
     text = text[:MAX_SHOWN].replace("\t", " ")
     if not (text.isascii() and text.isprintable()):
-        text = "".join(_escape(letter) if unicodedata.category(letter) in _HIDDEN else letter for letter in text)
+        text = "".join(letter if is_visible(letter) else _escape(letter) for letter in text)
     return f"{text}... ({rest} more characters)" if rest > 0 else text
+
+
+def is_visible(letter: str) -> bool:
+    """Whether a letter shows as itself; not so control and direction characters, and what is no character."""
+    return unicodedata.category(letter) not in _HIDDEN
 
 
 def value(seen: Value) -> str:

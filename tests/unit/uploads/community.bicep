@@ -1,0 +1,94 @@
+// 1. az deployment group create -g GROUP -f image.bicep
+// 2. The lines grant-access, azcopy and revoke-access of the Azure CLI, for each of these disks:
+//    web of 'web.vhd'
+// 3. az deployment group create -g GROUP -f image.bicep -p uploaded=true
+// 4. az sig share enable-community -g GROUP -r GALLERY
+
+param location string = 'westeurope'
+@description('The files have been uploaded')
+param uploaded bool = false
+
+resource osDisk 'Microsoft.Compute/disks@2024-03-02' = {
+  name: 'web'
+  location: location
+  properties: {
+    osType: 'Linux'
+    hyperVGeneration: 'V2'
+    supportedCapabilities: {
+      architecture: 'x64'
+    }
+    creationData: {
+      createOption: 'Upload'
+      uploadSizeBytes: 32212255232
+    }
+  }
+}
+
+resource gallery 'Microsoft.Compute/galleries@2024-03-03' = {
+  name: 'GALLERY'
+  location: location
+  properties: {
+    sharingProfile: {
+      permissions: 'Community'
+      communityGalleryInfo: {
+        publisherUri: 'PUBLISHER-URI'
+        publisherContact: 'PUBLISHER-EMAIL'
+        eula: 'EULA-URI'
+        publicNamePrefix: 'PREFIX'
+      }
+    }
+  }
+}
+
+resource definition 'Microsoft.Compute/galleries/images@2024-03-03' = {
+  parent: gallery
+  name: 'web'
+  location: location
+  properties: {
+    identifier: {
+      publisher: 'PUBLISHER'
+      offer: 'OFFER'
+      sku: 'SKU'
+    }
+    osType: 'Linux'
+    osState: 'Generalized'
+    hyperVGeneration: 'V2'
+    architecture: 'x64'
+    features: [
+      {
+        name: 'SecurityType'
+        value: 'TrustedLaunchSupported'
+      }
+      {
+        name: 'DiskControllerTypes'
+        value: 'SCSI,NVMe'
+      }
+      {
+        name: 'IsAcceleratedNetworkSupported'
+        value: 'True'
+      }
+    ]
+  }
+}
+
+resource version 'Microsoft.Compute/galleries/images/versions@2024-03-03' = if (uploaded) {
+  parent: definition
+  name: '1.0.0'
+  location: location
+  properties: {
+    publishingProfile: {
+      targetRegions: [
+        {
+          name: location
+        }
+      ]
+    }
+    storageProfile: {
+      osDiskImage: {
+        source: {
+          id: osDisk.id
+        }
+      }
+    }
+  }
+}
