@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vhdprep.accepted import Baseline, Waiver
+    from vhdprep.policy import PolicyItem
     from vhdprep.remedy import Remedy
 
 
@@ -282,6 +283,8 @@ class Report(NamedTuple):
     notices: tuple[str, ...] = ()
     """About waivers and the baseline: what expired, what was not used."""
     baseline: Baseline | None = None
+    policies: tuple[PolicyItem, ...] = ()
+    """What certification asks; only of an image for the marketplace."""
 
     def how_many(self, outcome: Outcome) -> int:
         """How many findings have this outcome."""

@@ -60,7 +60,7 @@ def check(
     from vhdprep.report.text import verdict_line
     from vhdprep.ruleset.load import load_rules, select
 
-    pairs = common.parse_reports([subject, *(data or [])], reports, (report_format, output))
+    pairs = common.parse_reports([subject, *(data or [])], reports, (report_format, output), target)
     if quiet and not output:
         pairs = pairs[1:]
     known = load_rules(tuple(rules or ()))

@@ -15,7 +15,7 @@ def inspect(
     image: common.MaybeImageArgument = None,
     data: common.DataOption = None,
     root: common.RootOption = None,
-    report_format: common.FormatOption = "text",
+    report_format: common.LookFormatOption = "text",
     output: common.OutputOption = None,
     reports: common.ReportOption = None,
     backend: common.BackendOption = "auto",
