@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vhdprep.disk.backend import Disk, Source
     from vhdprep.guest.image import Guest, Image, ImageDisk
     from vhdprep.model import Phase, Provisioner
+    from vhdprep.policy import PolicyItem
     from vhdprep.ruleset.evaluate import Progress
     from vhdprep.ruleset.rule import Rule
 
@@ -83,7 +84,9 @@ def judge_image(image: Image, path: Path, rules: tuple[Rule, ...], backend: str,
     findings = evaluate(rules, image, progress)
     report = _report(image, path, backend, clock)
     verdict = judge(findings, report.gaps)
-    judged = report._replace(findings=findings, verdict=verdict, ruleset_digest=digest(rules), ruleset_size=len(rules))
+    judged = report._replace(
+        findings=findings, verdict=verdict, ruleset_digest=digest(rules), ruleset_size=len(rules), policies=_policies(image.target)
+    )
     return judged._replace(seconds=clock.seconds())
 
 
@@ -254,6 +257,14 @@ def _report(image: Image, path: Path, backend: str, clock: Clock) -> Report:
     if image.guest is None:
         return report
     return report._replace(guest=image.guest.facts, provisioner=_find_provisioner(image.guest), phase=_find_phase(image.guest))
+
+
+def _policies(target: Target) -> tuple[PolicyItem, ...]:
+    if target is not Target.MARKETPLACE:
+        return ()
+    from vhdprep.guest import policies
+
+    return policies.items()
 
 
 def _find_provisioner(guest: Guest) -> Provisioner | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from vhdprep.accepted import Baseline, Waiver
     from vhdprep.declared import Declared
+    from vhdprep.policy import PolicyItem
     from vhdprep.remedy import Remedy
 
 
@@ -249,14 +250,13 @@ class Finding(NamedTuple):
 
 
 class DiskReport(NamedTuple):
-    """One disk of the image as it was read."""
+    """One disk of the image as it was read; a data disk has a LUN."""
 
     role: Literal["os", "data"]
     container: Container
     table: str | None
     volumes: tuple[Volume, ...]
     lun: int | None = None
-    """Of a data disk."""
 
 
 class Report(NamedTuple):
@@ -292,6 +292,8 @@ class Report(NamedTuple):
     baseline: Baseline | None = None
     declared: Declared | None = None
     """What the image's manifest says, if it has one."""
+    policies: tuple[PolicyItem, ...] = ()
+    """What certification asks; only of an image for the marketplace."""
 
     def how_many(self, outcome: Outcome) -> int:
         """How many findings have this outcome."""

@@ -109,6 +109,7 @@ def test_the_json_report_follows_its_schema_and_reports_go_to_files(image, tmp_p
         "provisioner",
         "phase",
         "findings",
+        "certification",
         "upload",
         "run",
     ]

@@ -12,7 +12,7 @@ import xmlschema
 
 from vhdprep.check import check
 from vhdprep.cli.common import EXIT_CODES
-from vhdprep.report import REPORTERS, load_reporter, words
+from vhdprep.report import ONLY_FOR, REPORTERS, load_reporter, words
 
 IMAGES = {
     "debian-12-generalized": "READY",
@@ -43,9 +43,12 @@ def test_every_format_begins_with_the_verdict(judged):
 
 
 def test_every_failed_rule_stands_in_every_format(judged):
+    """The self-test's shape has no place for rules."""
     _, report = judged
     failed = [each.rule_id for each in report.findings if each.outcome == "fail"]
     for name in REPORTERS:
+        if name in ONLY_FOR:
+            continue
         page = load_reporter(name).render(report)
         assert [rule for rule in failed if rule not in page] == []
 

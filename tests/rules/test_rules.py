@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from fixtures import build, coverage, phases, reference, serverroles
+from fixtures import build, coverage, marketplace, phases, reference, serverroles
 from fixtures.docs import compiled_rules, conformance_table, limits
 from vhdprep import remedy as remedies
 from vhdprep.byhand import steps
@@ -99,6 +99,7 @@ def test_generated_files_are_in_step():
     assert (builtin_rules_dir() / "CONFORMANCE.md").read_text(encoding="utf-8") == conformance_table()
     assert (builtin_rules_dir() / "WINDOWS.md").read_text(encoding="utf-8") == phases.page()
     assert (builtin_rules_dir() / "SERVER-ROLES.md").read_text(encoding="utf-8") == serverroles.page(RULES)
+    assert (builtin_rules_dir() / "MARKETPLACE.md").read_text(encoding="utf-8") == marketplace.page(RULES)
     assert (builtin_rules_dir() / "REFERENCE.md").read_text(encoding="utf-8") == reference.index(RULES)
     assert (Path("vhdprep") / "LIMITS.md").read_text(encoding="utf-8") == limits()
     manual = (builtin_rules_dir() / "README.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.unit.memory import image
-from vhdprep.guest import programs, tables
+from vhdprep.guest import policies, programs, tables
 from vhdprep.guest.release import FAMILIES
 from vhdprep.model import ABSENT
 from vhdprep.probes.guest import release_table
@@ -23,7 +23,9 @@ VERSION = re.compile(r"\d+(\.\d+)*")
 
 
 def test_the_probe_offers_exactly_the_tables_of_releases_that_are_there():
-    assert sorted(release_table.parameters["table"].choices) == NAMES == sorted({*tables.names()} - {programs.MINIMUM, "server-roles"})
+    assert (
+        sorted(release_table.parameters["table"].choices) == NAMES == sorted({*tables.names()} - {programs.MINIMUM, policies.TABLE, "server-roles"})
+    )
 
 
 def test_the_table_of_files_is_dated_sourced_and_asked_for_name_by_name():

@@ -37,6 +37,7 @@ from vhdprep.model import (
     Volume,
     VolumeKind,
 )  # fmt: skip
+from vhdprep.policy import Decision, PolicyItem, SelfTest
 from vhdprep.remedy import Manual, RemoveFiles
 from vhdprep.report import REPORTERS, html, load_reporter, words
 from vhdprep.report.markdown import code, plain
@@ -52,6 +53,14 @@ NASTY = [
 hostile = st.lists(st.one_of(st.sampled_from(NASTY), st.text(max_size=8), st.text(st.characters(categories=["Cc", "Cf", "Cn", "Cs", "Co", "P", "S"]), max_size=4)),
                    min_size=1, max_size=4).map("".join).filter(bool)  # fmt: skip
 IN_FILES = [name for name in REPORTERS if name != "json"]
+POLICIES = tuple(
+    PolicyItem(rule, "200.3", "The item", decision, (), (rule,), "Show it.", test, "https://example.org/policies")
+    for rule, decision, test in (
+        ("a-b", Decision.OFFLINE, SelfTest("48", "Bash History", "It is empty.", "none")),
+        ("a-c", Decision.PERSON, None),
+        *((f"a-{letter}", Decision.OFFLINE, None) for letter in "efgh"),
+    )
+)
 
 
 def report_saying(text: str, verdict: Verdict | None = Verdict.NOT_READY, path: str | None = None) -> Report:
@@ -96,6 +105,7 @@ def report_saying(text: str, verdict: Verdict | None = Verdict.NOT_READY, path: 
         tool_version="1.2.3",
         notices=(text,),
         baseline=Baseline(path, path, "ready"),
+        policies=POLICIES,
     )
 
 
@@ -149,6 +159,11 @@ def test_no_text_of_an_image_changes_the_shape_of_a_report(text):
     assert [line.split(" ")[0] for line in pages["github"].splitlines()] == [line.split(" ")[0] for line in render("github", harmless).splitlines()]
     assert [each.tag for each in ET.fromstring(pages["junit"]).iter()] == [each.tag for each in ET.fromstring(render("junit", harmless)).iter()]
     jsonschema.validate(json.loads(render("json", report)), SCHEMA)
+    answer, wanted = (json.loads(each) for each in (pages["selftest"], render("selftest", harmless)))
+    assert [[*each, each["TestID"], each["Result"]] for each in answer["Tests"]] == [
+        [*each, each["TestID"], each["Result"]] for each in wanted["Tests"]
+    ]
+    assert ([*answer], answer["TestResult"]) == ([*wanted], wanted["TestResult"])
     (run,) = json.loads(pages["sarif"])["runs"]
     assert [each["ruleId"] for each in run["results"]] == ["vhdprep-everything-read", "a-b", "a-c", "a-d", "a-e", "a-f"]
 

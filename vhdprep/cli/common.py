@@ -18,7 +18,7 @@ from vhdprep.report.words import EXIT_CODES as EXIT_CODES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from vhdprep.model import Report
+    from vhdprep.model import Report, Target
 
 EXIT_USAGE = 2
 MAX_KEY = 8 * 1024
@@ -59,7 +59,12 @@ KeyOption = Annotated[
     Path | None,
     typer.Option("--key-file", metavar="FILE", help="The passphrase of LUKS volumes, which libguestfs opens.", show_default=False),
 ]
-FormatOption = Annotated[str, typer.Option("--format", help="text, json, markdown, sarif, junit, github or html.", autocompletion=complete_formats)]
+_FORMATS = "text, json, markdown, sarif, junit, github, html"
+FormatOption = Annotated[
+    str,
+    typer.Option("--format", help=f"{_FORMATS}, or selftest: Microsoft's, for the marketplace.", autocompletion=complete_formats),
+]
+LookFormatOption = Annotated[str, typer.Option("--format", help=f"{_FORMATS}.", autocompletion=complete_formats)]
 OutputOption = Annotated[Path | None, typer.Option("--output", help="Write the report to this file instead of standard output.", show_default=False)]
 ReportOption = Annotated[
     list[str] | None, typer.Option("--report", metavar="FORMAT=FILE", help="Also write a report; may be repeated.", show_default=False)
@@ -165,13 +170,15 @@ def say(text: str, *, nl: bool = True) -> None:
             raise UsageError(f"standard output cannot be written ({error.strerror})") from error
 
 
-def parse_reports(images: Sequence[Path], pairs: list[str] | None, main: tuple[str, Path | None]) -> list[tuple[str, Path | None]]:
-    """The main report's format and file, then every ``FORMAT=FILE`` pair.
+def parse_reports(
+    images: Sequence[Path], pairs: list[str] | None, main: tuple[str, Path | None], target: Target | None = None
+) -> list[tuple[str, Path | None]]:
+    """The main report's format and file, then every ``FORMAT=FILE`` pair; ``target``: what the image is judged for, None = it is not.
 
     Raises:
-        UsageError: a pair has no ``=``, a format is unknown, or a file is one of the images.
+        UsageError: a pair has no ``=``, a format is unknown or not for this target, or a file is one of the images.
     """
-    from vhdprep.report import REPORTERS
+    from vhdprep.report import ONLY_FOR, REPORTERS
 
     found: list[tuple[str, Path | None]] = [main]
     for pair in pairs or []:
@@ -182,6 +189,8 @@ def parse_reports(images: Sequence[Path], pairs: list[str] | None, main: tuple[s
     for name, path in found:
         if name not in REPORTERS:
             raise UsageError(f"there is no report format {name!r}; choose one of: {', '.join(REPORTERS)}")
+        if ONLY_FOR.get(name, target) is not target:
+            raise UsageError(f"the report format {name} is only for `check --as {ONLY_FOR[name]}`")
         refuse_image(path, images)
     return found
 

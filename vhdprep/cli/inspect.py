@@ -16,7 +16,7 @@ def inspect(
     data: common.DataOption = None,
     root: common.RootOption = None,
     manifest: common.ManifestOption = None,
-    report_format: common.FormatOption = "text",
+    report_format: common.LookFormatOption = "text",
     output: common.OutputOption = None,
     reports: common.ReportOption = None,
     backend: common.BackendOption = "auto",

@@ -13,7 +13,7 @@ from vhdprep.vhd import footer, layout
 
 _MAXIMUM = (65535, 16, 255)
 Field = Literal[
-    "format", "contents", "type", "virtual_size", "file_size", "creator", "file_name", "excess_bytes", "geometry",
+    "format", "contents", "type", "virtual_size", "file_size", "creator", "file_name", "role", "excess_bytes", "geometry",
     "footer:cookie", "footer:features", "footer:format_version", "footer:data_offset", "footer:time_stamp", "footer:creator_application",
     "footer:creator_version", "footer:creator_host_os", "footer:original_size", "footer:current_size", "footer:cylinders", "footer:heads",
     "footer:sectors_per_track", "footer:disk_type", "footer:checksum", "footer:unique_id", "footer:saved_state",
@@ -39,7 +39,7 @@ _PLACES = {
 def vhd_field(image: Image, *, field: Field) -> Observation:
     """One field of the container.
 
-    field: `format`, `contents`, `type`, `virtual_size`, `file_size`, `creator`, `file_name`; any field of the
+    field: `format`, `contents`, `type`, `virtual_size`, `file_size`, `creator`, `file_name`, its `role` (`os | data`); any field of the
     footer or dynamic header as `footer:NAME`, `header:NAME`; of a VHDX `vhdx:NAME`; `excess_bytes` (file size less virtual size and footer);
     `geometry` (`by-specification | maximum | larger | smaller` than the size that the CHS fields should give).
     """
@@ -52,6 +52,7 @@ def vhd_field(image: Image, *, field: Field) -> Observation:
         "file_size": container.file_size,
         "creator": container.creator,
         "file_name": container.path.replace("\\", "/").rpartition("/")[2] or None,
+        "role": image.os_disk.role,
     }
     if field in simple:
         value = simple[field]

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 _MAX_LUN = 63
 """The last of 64."""
-_LARGEST = 32767 * 2**30
-"""Bytes of the largest managed disk."""
 _APART = 600
 """Seconds between the last writes to disks of one machine that was shut down; it unmounts them within a few."""
 _ARCHITECTURES = {"x86_64": "x64", "aarch64": "Arm64"}
@@ -61,10 +59,10 @@ def declared_layout(image: Image, *, having: Literal["repeated-lun", "lun-out-of
 
 
 @probe(returns="a list of disks, or of their volumes")
-def data_disks(image: Image, *, having: Literal["above-32767-gib", "system", "unused", "written-apart"]) -> Observation:
+def data_disks(image: Image, *, having: Literal["system", "unused", "written-apart"]) -> Observation:
     """Data disks of the machine.
 
-    having: a size `above-32767-gib`; a volume with an operating `system` or what starts one; being `unused`, for nothing of the operating system
+    having: a volume with an operating `system` or what starts one; being `unused`, for nothing of the operating system
     names what lies on it; `written-apart`: last written at another time than the operating system's disk.
     """
     others = [each for each in image.disks if each.role == "data"]
@@ -73,9 +71,7 @@ def data_disks(image: Image, *, having: Literal["above-32767-gib", "system", "un
     if having == "system":
         parts = (part for each in others for part in identities.systems_on(_open(each)))
         return Observation.listing("data disks", tuple(parts))
-    if having == "unused":
-        return Observation.listing("data disks", tuple(_unused(image, others)))
-    return Observation.listing("data disks", tuple(_above(others, _LARGEST)))
+    return Observation.listing("data disks", tuple(_unused(image, others)))
 
 
 @probe(returns="a list of identities that several have")
@@ -186,14 +182,6 @@ def _luns(others: list[ImageDisk], having: str) -> Iterator[Observation]:
         }[having]
         if wrong:
             yield Observation(f"LUN {each.lun}", each.name)
-
-
-def _above(others: list[ImageDisk], most: int) -> Iterator[Observation]:
-    for each in others:
-        if each.container.virtual_size is None:
-            raise Unreadable(f"the size of {each.name} could not be read")
-        if each.container.virtual_size > most:
-            yield Observation(f"{each.container.virtual_size} bytes", each.name)
 
 
 def _unused(image: Image, others: list[ImageDisk]) -> Iterator[Observation]:

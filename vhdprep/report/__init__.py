@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Protocol, cast
 
+from vhdprep.model import Target
+
 if TYPE_CHECKING:
     from vhdprep.model import Report
 
-REPORTERS = ("text", "json", "markdown", "sarif", "junit", "github", "html")
+REPORTERS = ("text", "json", "markdown", "sarif", "junit", "github", "html", "selftest")
 """Names of the modules here that have ``render``."""
+ONLY_FOR = {"selftest": Target.MARKETPLACE}
+"""Formats that say something of one kind of target alone."""
 
 
 class Reporter(Protocol):

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from vhdprep.byhand import on_a_copy, steps
 from vhdprep.model import Outcome, Severity, Verdict
 from vhdprep.report import upload, words
+from vhdprep.report.certification import Standing, certify, counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,9 @@ _MEANS = {
 }
 _OUTCOMES = ((Outcome.PASS, "passed"), (Outcome.FAIL, "failed"), (Outcome.UNKNOWN, "undecided"), (Outcome.WAIVED, "waived"),
              (Outcome.NOT_APPLICABLE, "not applicable"))  # fmt: skip
+
+_STANDINGS = {Standing.FAILED: "error", Standing.WARNING: "warning", Standing.UNDECIDED: "warning", Standing.PASSED: "ready"}
+"""The colour of an outcome's word; the others have none."""
 
 
 class Span(NamedTuple):
@@ -85,6 +89,9 @@ def _values(report: Report, *, verbose: bool) -> dict[str, Any]:
         "upload": upload,
         "planned": upload.plan(report),
         "places": words.MAX_PLACES,
+        "certified": certify(report),
+        "standings": counts(certify(report)),
+        "standing_looks": _STANDINGS,
     }
 
 

@@ -9,10 +9,12 @@ from vhdprep import remedy as remedies
 from vhdprep.byhand import steps
 from vhdprep.model import ABSENT, Outcome, Value
 from vhdprep.report import upload
+from vhdprep.report.certification import certify
 
 if TYPE_CHECKING:
     from vhdprep.declared import Declared
     from vhdprep.model import DiskReport, Finding, GuestFacts, Observation, Phase, Provisioner, Report
+    from vhdprep.report.certification import Certified
 
 SCHEMA = "vhdprep-report/1"
 _VOLUME = ("id", "kind", "offset", "size", "type_id", "filesystem", "read", "reason", "uuid", "label", "part_uuid", "part_label", "free", "state")
@@ -46,6 +48,7 @@ def document(report: Report) -> dict[str, Any]:
         "provisioner": _provisioner(report.provisioner) if report.provisioner else None,
         "phase": _phase(report.phase) if report.phase else None,
         "findings": [_finding(each) for each in report.findings],
+        "certification": [_certified(each) for each in certify(report)] if report.policies else None,
         "upload": upload.document(planned) if planned else None,
         "run": {"started": report.started, "seconds": round(report.seconds, 3), "backend": report.backend},
     }
@@ -111,6 +114,25 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "is_new": finding.is_new,
     }
     return found | ({"traceback": finding.traceback} if finding.traceback else {})
+
+
+def _certified(found: Certified) -> dict[str, Any]:
+    item = found.item
+    return {
+        "id": item.id,
+        "number": item.number,
+        "title": item.title,
+        "class": str(item.decision),
+        "systems": list(item.systems),
+        "rules": list(item.rules),
+        "outcome": str(found.standing),
+        "because": list(found.rules),
+        "actual": found.actual,
+        "reason": found.reason,
+        "show": item.show,
+        "test": item.test._asdict() if item.test else None,
+        "source": item.source,
+    }
 
 
 def _remedy(remedy: remedies.Remedy) -> dict[str, Any]:

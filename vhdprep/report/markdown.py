@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vhdprep.byhand import on_a_copy, steps
 from vhdprep.model import Outcome, Severity
 from vhdprep.report import upload, words
+from vhdprep.report.certification import certify, counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,14 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
             block = list(_finding(finding, verbose=verbose)) if whole else [f"- `{finding.rule_id}`: {plain(finding.title)}"]
             written += sum(map(len, block))
             lines += block
-    lines += [*_undecided(report, verbose=verbose), *_waived(report), *_coverage(report), *_upload(report), *_provenance(report)]
+    lines += [
+        *_undecided(report, verbose=verbose),
+        *_waived(report),
+        *_certification(report),
+        *_coverage(report),
+        *_upload(report),
+        *_provenance(report),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -138,6 +146,26 @@ def _waived(report: Report) -> Iterator[str]:
         yield ""
         yield from (f"- `{each.rule_id}` ({each.severity}): {plain(each.message)} {plain('; '.join(words.accepted(each)))}" for each in waived)
         yield ""
+
+
+def _certification(report: Report) -> Iterator[str]:
+    if not (found := certify(report)):
+        return
+    yield "### Certification for the marketplace"
+    yield ""
+    yield f"{plain(counts(found))}."
+    yield ""
+    yield "<details><summary>Every item</summary>"
+    yield ""
+    yield "| number | item | class | outcome | rules | seen, or why not |"
+    yield "|---|---|---|---|---|---|"
+    for each in found:
+        item, rules = each.item, ", ".join(f"`{rule}`" for rule in each.rules)
+        said = "; ".join(plain(part) for part in (each.actual, each.reason) if part)
+        yield f"| {item.number or ''} | {plain(item.title)} | {item.decision} | {each.standing} | {rules} | {said} |"
+    yield ""
+    yield "</details>"
+    yield ""
 
 
 def _coverage(report: Report) -> Iterator[str]:

@@ -10,11 +10,13 @@ from vhdprep.byhand import steps
 from vhdprep.model import Outcome, Severity, Target, Verdict
 from vhdprep.remedy import LockPassword, Manual, RemoveFiles, TruncateFiles
 from vhdprep.report import upload, words
+from vhdprep.report.certification import Standing, certify, counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from vhdprep.model import Finding, Report
+    from vhdprep.report.certification import Certified
 
 _VERDICTS = {Verdict.READY: "32", Verdict.NOT_READY: "31", Verdict.INCONCLUSIVE: "33", None: "36"}
 _SEVERITIES = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.NOTE: "36"}
@@ -33,6 +35,7 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
             lines += _failed(report, severity, page)
         lines += _undecided(report, page)
         lines += _accepted(report, page)
+        lines += _certification(report, page)
         if verbose:
             lines += _rest(report, page)
         lines += ["", *_summary(report, page)]
@@ -181,6 +184,28 @@ def _accepted(report: Report, page: _Page) -> Iterator[str]:
         yield from ("", *page.paragraph(words.safe(notice), "", _paint("notice: ", "33", page.colour)))
     if text := words.compared(report):
         yield from ("", *page.paragraph(text, ""))
+
+
+def _certification(report: Report, page: _Page) -> Iterator[str]:
+    """How the image stands to the marketplace's certification: what is not passed, and with everything the rest."""
+    if not (found := certify(report)):
+        return
+    yield ""
+    yield page.bold("Certification for the marketplace")
+    yield from page.paragraph(f"{counts(found)}.", "  ")
+    for standing in Standing:
+        group = [each for each in found if each.standing is standing]
+        if group and (page.verbose or standing not in (Standing.PASSED, Standing.NOT_APPLICABLE)):
+            yield f"  {standing}:"
+            for each in group:
+                yield from _item(each, page)
+
+
+def _item(found: Certified, page: _Page) -> Iterator[str]:
+    item = found.item
+    yield from page.paragraph(f"{item.number} {item.title}" if item.number else item.title, "    ")
+    for part in (", ".join(found.rules), found.actual if page.verbose else "", found.reason):
+        yield from (page.dim(line) for line in page.paragraph(part, "      "))
 
 
 def _rest(report: Report, page: _Page) -> Iterator[str]:

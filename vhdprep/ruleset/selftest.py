@@ -122,7 +122,7 @@ def build_image(given: Mapping[str, Any], disk: Disk | None = None) -> Image:
     target = Target(given.get("target", Target.GENERALIZED))
     reason = "the container could not be opened" if "disk" in unreadable else None
     opened: Disk | None = None if reason else disk
-    image_disk = ImageDisk("os", container, opened, reason)
+    image_disk = ImageDisk(given.get("vhd", {}).get("role", "os"), container, opened, reason)
     declared = _declared(given["declared"], [image_disk, *data]) if "declared" in given else None
     return Image((image_disk, *data), guest, None if guest else "no operating system was found on this disk", target, declared)
 
