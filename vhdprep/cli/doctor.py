@@ -35,7 +35,9 @@ def _cure(package: str | None) -> str:
     return f"{sys.executable} -m pip install {package}" if package else "sudo apt-get install python3-full, and use that Python"
 
 
-_APPLIANCE = "LUKS with a key, arrays of kinds that are not read here, thin LVM2, journals that wait to be replayed, and the comparison with `--backend both`"
+_APPLIANCE = (
+    "LUKS with a key, arrays of kinds that are not read here, thin LVM2, journals that wait to be replayed, and the comparison with `--backend both`"
+)
 
 
 def _say_appliance(*, start: bool) -> None:
