@@ -1,11 +1,12 @@
 """Arrays and file systems over several disks, as Linux itself makes them: the proof that this program lays them out as Linux does.
 
-Made in libguestfs's appliance, for nothing else makes them without root; it takes minutes without KVM, so they are kept.
+Made in libguestfs's appliance, for nothing else makes them without root; it takes two minutes without KVM, so they are kept (0.9 GB).
 Case ``number`` has partition ``number`` of the first so many disks.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import tempfile
@@ -71,7 +72,7 @@ def noise() -> bytes:
 
 def make(appliance_class) -> tuple[list[Path], dict]:
     """The disks, and of every array its size and SHA-256 as Linux gives them; made once."""
-    home = build.OUT / "arrays"
+    home = build.OUT / f"arrays-{hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]}"
     if not home.exists():
         build.OUT.mkdir(exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=build.OUT))

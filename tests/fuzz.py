@@ -14,10 +14,11 @@ import traceback
 from typing import NamedTuple
 
 from fixtures import btrfs, hive, lvm
-from tests.unit import test_bsd, test_btrfs, test_fuzz, test_lvm, test_ntfs_damage, ufs
+from tests.unit import test_bsd, test_btrfs, test_fuzz, test_lvm, test_md, test_ntfs_damage, ufs
 from tests.unit.hives import PLACE
 from tests.unit.ntfs import MIB, Memory
 from vhdprep.disk.native import NativeDisk
+from vhdprep.disk.native.assembly import join
 from vhdprep.guest.formats import shellvars
 
 SLOWEST = 5
@@ -91,12 +92,38 @@ def _read_ufs(data):
             test_ntfs_damage.walk(whole.files(volume), "", 0)
 
 
+def _read_md(data):
+    """The wounded member beside a sound one."""
+    whole = [NativeDisk(Memory(data)), NativeDisk(Memory(bytearray(MD[1])), "data0:")]
+    join(whole)
+    for disk in whole:
+        for volume in disk.volumes:
+            if volume.id in disk._inner:
+                disk._stream(volume).read_at(max(volume.size - 70_000, 0), 70_000)
+
+
+def _read_old_md(data):
+    test_md.disks_of(Memory(data), Memory(bytearray(OLD_MD[1])))
+
+
+def _mend_md(data):
+    test_md.seal(data, 4096, "1.2")
+
+
+def _mend_old_md(data):
+    test_md.seal(data, len(data) - 65536, "0.90")
+
+
 def _leave(data):
     """Nothing to mend."""
 
 
 LABEL = lvm.head(lvm.identity(1), lvm.START + 4 * lvm.EXTENT, test_lvm.described())[: lvm.AREA + 4096]
 NTFS = bytes(test_ntfs_damage.SOUND)
+MD, OLD_MD = (
+    [bytes(test_md.member(test_md.Array(level, layout=layout, metadata=version), number, lengths=[2 * MIB] * 2).data) for number in range(2)]
+    for level, layout, version in (("raid10", test_md.FAR, "1.2"), ("raid1", 0, "0.90"))
+)
 RC_CONF = ("".join(text for text, _ in test_bsd.SCRIPTS) + "if x; then a=`y`; fi; . /z\n").encode()
 UFS = ufs.Volume(ufs.made(4 * MIB))
 UFS_INODES, UFS_BLOCKS = UFS.super.inode_address(0), UFS.block("/")
@@ -105,6 +132,8 @@ TARGETS = {
     "lvm-metadata": Target(test_lvm.described(), ((0, len(test_lvm.described())),), _leave, _read_lvm),
     "lvm-label": Target(LABEL, ((lvm.SECTOR, 2 * lvm.SECTOR), (lvm.AREA, lvm.AREA + 64)), _mend_label, _read_label),
     "btrfs": Target(bytes(test_btrfs.SOUND), ((0x10000, 0x10400), (btrfs.START, btrfs.START + 14 * btrfs.NODE)), _mend_btrfs, _read_btrfs),
+    "md": Target(MD[0], ((4096, 4096 + 300),), _mend_md, _read_md),
+    "md-0.90": Target(OLD_MD[0], ((2 * MIB - 65536, 2 * MIB - 65536 + 700),), _mend_old_md, _read_old_md),
     "ntfs": Target(NTFS, ((0, 512), (test_ntfs_damage.FIRST * 1024, test_ntfs_damage.LAST * 1024)), _leave, _read_ntfs),
     "ufs": Target(
         bytes(UFS.data),

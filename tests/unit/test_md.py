@@ -241,6 +241,16 @@ def test_an_old_superblock_of_a_big_endian_machine_is_read():
     assert (found.uuid, found.level, found.events, found.disks) == (UUID, 1, mdfile.EVENTS, 2)
 
 
+def test_an_old_array_whose_shape_is_being_changed_is_named_and_its_content_is_not_taken_for_a_file_system():
+    disks = []
+    for number in range(2):
+        made = member(Array("raid1", metadata="0.90"), number, bytes(0x438) + b"\x53\xef")
+        made.data[made.size - 65536 + 8] = 91
+        seal(made.data, made.size - 65536, "0.90")
+        disks.append(made)
+    assert disks_of(*disks)[1] == ("md/0", VolumeKind.ARRAY, None, True, "a change of its shape was under way")
+
+
 def disks_of(*disks):
     """The volumes of a machine with these disks."""
     found = [NativeDisk(disk, f"data{number}:" if number else "") for number, disk in enumerate(disks)]

@@ -34,10 +34,10 @@ def opened(*disks):
     return found
 
 
-def several(tmp_path, profile, count=2, size=16 * MIB):
+def several(tmp_path, profile, count=2, size=16 * MIB, noise=NOISE):
     """A btrfs over ``count`` disks in memory."""
     image = Path(tmp_path, "image")
-    image.write_bytes(btrfs.build(btrfsset.capacity([size] * count, profile), [btrfs.Subvolume("", {"/noise": NOISE, "/small": b"x" * 100})]))
+    image.write_bytes(btrfs.build(btrfsset.capacity([size] * count, profile), [btrfs.Subvolume("", {"/noise": noise, "/small": b"x" * 100})]))
     paths = [Path(tmp_path, f"d{number}") for number in range(count)]
     for path in paths:
         path.write_bytes(bytes(size))
@@ -212,3 +212,19 @@ def test_the_number_of_an_array_that_has_a_name_cannot_be_told():
 
 def test_an_array_has_no_name_of_the_device_mapper():
     assert [mapper_name(each) for each in VOLUMES[:1] + VOLUMES[-1:]] == [None, "md-home"]
+
+
+def test_a_btrfs_on_logical_volumes_is_read_where_those_are(tmp_path):
+    one, other = several(tmp_path, "raid1", size=4 * lvm.EXTENT, noise=b"")
+    disks = []
+    for number, content in enumerate((one, other), 1):
+        text = lvm.metadata(f"vg{number}", [4], [Logical("data", (Segment(0, 4, ((0, 0),)),))]).replace(
+            lvm.hyphened(lvm.identity(999)).encode(), lvm.hyphened(lvm.identity(990 + number)).encode()
+        )
+        text = text.replace(lvm.hyphened(lvm.identity(1)).encode(), lvm.hyphened(lvm.identity(number)).encode())
+        made = physical(text, number=number)
+        made.data[lvm.START :] = content.data
+        disks.append(made)
+    found = opened(*disks)
+    assert [(name, read) for name, read, *_ in told(found)] == [("disk", False), ("vg1/data", True), ("data1:disk", False), ("vg2/data", False)]
+    assert found[0].files(found[0].volumes[1]).read("/small", 999) == b"x" * 100

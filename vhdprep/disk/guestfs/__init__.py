@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from vhdprep.disk.guestfs.appliance import MEMORY, Appliance
 from vhdprep.disk.guestfs.disk import GuestfsDisk
-from vhdprep.disk.native import open_reader
 from vhdprep.disk.native.assembly import join
+from vhdprep.disk.native.container import open_reader
 from vhdprep.disk.native.table import read_table
 from vhdprep.disk.recorder import NOTHING
 from vhdprep.errors import Unreadable

@@ -112,6 +112,8 @@ class GuestfsDisk(NativeDisk):
         """The device of a partition; None = Linux knows none."""
         if volume.kind is VolumeKind.WHOLE_DISK:
             return self.device
+        if volume.offset is None:
+            return None
         number = re.fullmatch(r"p(\d+)", volume.id.rpartition(":")[2])
         return f"{self.device}{number[1]}" if number else None
 
@@ -177,8 +179,8 @@ class GuestfsDisk(NativeDisk):
 
     def _device(self, volume: Volume) -> tuple[str, tuple[str, ...]]:
         """The device to mount, and the span of it: a partition is where our reading of the table says, not where Linux's does."""
-        if volume.id in self._inner:
-            inner = self._inner[volume.id]
+        inner = self._inner.get(volume.id)
+        if inner is not None and inner.outer in self._devices:
             return self._devices[inner.outer], () if inner.outer == volume.id else ("loop", f"offset={inner.offset}", f"sizelimit={volume.size}")
         if volume.offset is None:
             device = f"/dev/{volume.id}"

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vhdprep.disk import recorder
 from vhdprep.disk.native import assembly, kinds, superblock
+from vhdprep.disk.native.container import open_reader
 from vhdprep.disk.native.partition import BSD_SLICES, MAX_PARTITIONS
 from vhdprep.disk.native.stream import Stream
 from vhdprep.disk.native.table import read_table
 from vhdprep.disk.recorder import NOTHING
 from vhdprep.errors import Unreadable, UnsupportedFilesystem, first_line
 from vhdprep.model import Defect, Volume, VolumeKind
-from vhdprep.vhd import opening
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -39,9 +39,9 @@ class Inner(NamedTuple):
 
     stream: Stream
     outer: str
-    """The array that it is, or is a partition of."""
+    """What it lies in, or it itself: an array, a logical volume."""
     offset: int
-    """Byte of the array."""
+    """Byte there."""
 
 
 _SEEN = ("filesystem", "uuid", "label", "free", "state", "written")
@@ -130,11 +130,13 @@ class NativeDisk:
         )
 
     def _partition(self, each: Partition) -> Volume:
-        volume = self._describe(each)
-        stream = Stream(self._reader, each.offset, each.size)
+        return self._look(self._describe(each), Stream(self._reader, each.offset, each.size), each)
+
+    def _look(self, volume: Volume, stream: Stream, each: Partition) -> Volume:
+        """What the partition holds."""
         part_of = kinds.BY_TYPE.get(each.type_id)
         found = superblock.Superblock(part_of) if part_of else superblock.recognise(stream, is_bsd=each.type_id in kinds.BSD_TYPES)
-        if found is superblock.BLANK and (each.offset + each.size > self.size or each.size <= 0):
+        if found is superblock.BLANK and not 0 < each.size <= stream.get_size():
             return volume._replace(reason="it lies outside the disk", needed=True)
         return self._open(volume, stream, found)
 
@@ -160,7 +162,7 @@ class NativeDisk:
         return {each.id: self._stream(each) for each in self.volumes if each.id in self._waiting}
 
     def _stream(self, volume: Volume) -> Stream:
-        """The bytes of ``volume``, which is no logical volume."""
+        """The bytes of ``volume``."""
         return self._inner[volume.id].stream if volume.id in self._inner else Stream(self._reader, volume.offset or 0, volume.size)
 
     def tell(self, roles: Mapping[str, Member]) -> None:
@@ -171,7 +173,11 @@ class NativeDisk:
 
     def add_logical(self, each: LogicalVolume) -> None:
         """Append a logical volume."""
-        self.volumes = (*self.volumes, self._logical(each))
+        try:
+            volume = self._logical(each)
+        except Unreadable as error:
+            volume = Volume(each.id, VolumeKind.LOGICAL_VOLUME, each.size, None, None, None, reason=str(error), needed=True)
+        self.volumes = (*self.volumes, volume)
 
     def add_array(self, each: Array) -> None:
         """Append an array, and its partitions where it has a table."""
@@ -203,7 +209,7 @@ class NativeDisk:
             inside = self._describe(each)._replace(id=f"{volume.id}:p{each.number}", offset=None)
             stream = Stream(reader, each.offset, each.size)
             self._inner[inside.id] = Inner(stream, volume.id, each.offset)
-            found.append(self._open(inside, stream, superblock.recognise(stream)))
+            found.append(self._look(inside, stream, each))
         return [_degraded(volume._replace(reason=f"holds the partitions {', '.join(one.id for one in found)}")), *found]
 
     def open_shared(self, each: Shared) -> None:
@@ -227,6 +233,7 @@ class NativeDisk:
         if each.reader is None:
             return volume._replace(reason=each.reason, needed=each.holds_files)
         stream = Stream(each.reader, 0, each.size)
+        self._inner[each.id] = Inner(stream, each.id, 0)
         return self._open(volume, stream, superblock.recognise(stream))
 
     def _open(self, volume: Volume, stream: Stream, found: superblock.Superblock) -> Volume:
@@ -289,16 +296,3 @@ def open_disks(sources: Sequence[Source], avoid: Mapping[str, str] = NOTHING) ->
                 disks.append(error)
         assembly.join([each for each in disks if isinstance(each, NativeDisk)])
         yield disks
-
-
-def open_reader(stack: ExitStack, source: Source, avoid: Mapping[str, str]) -> Reader:
-    """The linear bytes of a disk, open as long as ``stack``.
-
-    Raises:
-        UsageError: the file vanished or may not be read.
-        Unreadable: nothing here reads it, or too little of it is left.
-    """
-    if recorder.CONTAINER in avoid:
-        raise Unreadable(f"{source.path.name} is not read: {avoid[recorder.CONTAINER]}")
-    recorder.note(recorder.CONTAINER)
-    return stack.enter_context(opening.open_reader(source.path, source.container))

@@ -98,7 +98,6 @@ class _Assembly:
         """The array, and what each of its members is."""
         twins = [part for each in self._places.values() if len(each) > 1 for part in each]
         used = {place: each[0] for place, each in self._places.items() if len(each) == 1}
-        home = min(self._parts, key=lambda part: self._position(part.volume)).volume
         missing = [place for place in range(self._newest.disks) if place not in used]
         reason, reader = None, None
         try:
@@ -114,10 +113,7 @@ class _Assembly:
             tuple(used[place].volume for place in sorted(used)), newest.disks, tuple(f"member {place}" for place in missing),
             tuple(part.volume for part in self._parts if part not in used.values()), mdlayout.is_redundant(newest), reason,
         )  # fmt: skip
-        return Array(self._name, reader.size if reader else 0, home, group, reader, reason, bool(twins)), self._roles
-
-    def _position(self, volume: str) -> int:
-        return next(number for number, part in enumerate(self._parts) if part.volume == volume)
+        return Array(self._name, reader.size if reader else 0, self._parts[0].volume, group, reader, reason, bool(twins)), self._roles
 
     def _refuse(self, twins: Iterable[_Part]) -> None:
         """What nobody can put together without choosing, or without writing.

@@ -155,7 +155,7 @@ def _raid(stream: Stream, head: bytes) -> Superblock | None:
     for order in "<>" if len(old) == 64 else "":
         magic, major, minor = struct.unpack_from(f"{order}III", old)
         used = struct.unpack_from(f"{order}I", old, 32)[0]
-        if (magic, major, minor) == (0xA92B4EFC, 0, 90) and used * 1024 <= at:
+        if (magic, major) == (0xA92B4EFC, 0) and minor in (90, 91) and used * 1024 <= at:  # 91: a change of shape is under way
             return Superblock("linux_raid_member")
     return None
 
