@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from fixtures import build, coverage, marketplace, phases, reference, serverroles
+from fixtures import applications, build, coverage, marketplace, phases, reference, serverroles
 from fixtures.docs import compiled_rules, conformance_table, limits
 from vhdprep import remedy as remedies
 from vhdprep.byhand import steps
@@ -72,6 +72,20 @@ def test_every_error_rule_has_a_disk_image_on_which_it_fails():
     assert [rule.id for rule in RULES if rule.severity is Severity.ERROR and rule.id not in failing] == []
 
 
+def test_every_application_is_on_an_image_as_used_and_on_one_as_merely_installed():
+    """No rule of the family is without proof, and none fires where its application never ran."""
+    recipes = build.recipes()
+    applications = {rule.id for rule in RULES if rule.source.startswith("apps/")}
+    used = {
+        rule_id
+        for name, recipe in recipes.items()
+        if "applications-used" in name or "defender-tenant" in name
+        for rule_id in recipe["expect"]["fail"]
+    }
+    assert applications == used
+    assert [recipes[name]["expect"]["fail"] for name in recipes if "applications-installed" in name] == [[], []]
+
+
 def test_every_probe_matcher_and_remedy_is_used_by_a_rule():
     leaves = [leaf for found in LEAVES.values() for leaf in found]
     assert {probe.name for probe in PROBES} - {leaf.probe.name for leaf in leaves} == set()
@@ -100,6 +114,7 @@ def test_generated_files_are_in_step():
     assert (builtin_rules_dir() / "WINDOWS.md").read_text(encoding="utf-8") == phases.page()
     assert (builtin_rules_dir() / "SERVER-ROLES.md").read_text(encoding="utf-8") == serverroles.page(RULES)
     assert (builtin_rules_dir() / "MARKETPLACE.md").read_text(encoding="utf-8") == marketplace.page(RULES)
+    assert (builtin_rules_dir() / "APPLICATIONS.md").read_text(encoding="utf-8") == applications.page(RULES)
     assert (builtin_rules_dir() / "REFERENCE.md").read_text(encoding="utf-8") == reference.index(RULES)
     assert (Path("vhdprep") / "LIMITS.md").read_text(encoding="utf-8") == limits()
     manual = (builtin_rules_dir() / "README.md").read_text(encoding="utf-8")
