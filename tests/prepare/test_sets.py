@@ -132,3 +132,13 @@ def test_changes_reach_every_disk_and_the_copies_are_ready(wish, rules, tmp_path
     assert (again.verdict, [each.rule_id for each in again.findings if each.outcome is Outcome.FAIL]) == (Verdict.READY, [])
     assert run.look(paths[0], asked._replace(data=tuple(paths[1:]), declared=declared)).planned.plan.is_empty
     assert json.loads((tmp_path / "out" / "changes.json").read_text())["verdict"] == {"before": "not-ready", "after": "ready"}
+
+
+@pytest.mark.libguestfs
+@pytest.mark.usefixtures("appliance")
+def test_a_root_on_a_mirror_is_changed_on_both_halves(wish, tmp_path):
+    image, asked = machine(wish, "debian-12-root-on-md-used")
+    made = run.prepare(image, tmp_path / "out", asked, progress=quiet)
+    assert (made.before.verdict, made.after.verdict) == (Verdict.NOT_READY, Verdict.READY)
+    assert {each.spot.volume for each in made.plan.changes} == {"md/root"}
+    assert all(b"invented\n" not in each.read_bytes() for each in (tmp_path / "out").glob("*.vhd"))

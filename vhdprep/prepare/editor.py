@@ -11,6 +11,7 @@ import stat
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from vhdprep import isolate
@@ -21,8 +22,6 @@ from vhdprep.model import VolumeKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from guestfs import GuestFS
 
     from vhdprep.model import Volume
     from vhdprep.prepare.keys import KeyEdit
@@ -66,8 +65,12 @@ class Editor(Protocol):
 
 
 @contextmanager
-def open_editor(disks: Sequence[Path], volumes: Sequence[Sequence[Volume]], needed: set[str]) -> Iterator[Editor]:
+def open_editor(
+    disks: Sequence[Path], volumes: Sequence[Sequence[Volume]], needed: set[str], arrays: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Editor]:
     """An editor of the raw disks in ``disks``, with the ``needed`` ones of their volumes mounted; on leaving, everything is on the disks.
+
+    ``arrays``: id of an array's volume → its UUID.
 
     Raises:
         BackendUnavailable: the appliance cannot run here.
@@ -79,7 +82,7 @@ def open_editor(disks: Sequence[Path], volumes: Sequence[Sequence[Volume]], need
             appliance.add_writable(disk)
         appliance.launch()
         placed = [(device, each) for device, listed in zip(appliance.devices, volumes, strict=True) for each in listed if each.id in needed]
-        yield _GuestfsEditor(appliance.handle, placed, appliance.acceleration)
+        yield _GuestfsEditor(appliance, placed, arrays)
         _asked("the changes cannot be brought to the disk", appliance.handle.umount_all)
         _asked("the appliance does not end as it should", appliance.handle.shutdown)
     finally:
@@ -89,10 +92,11 @@ def open_editor(disks: Sequence[Path], volumes: Sequence[Sequence[Volume]], need
 class _GuestfsEditor:
     """Volumes mounted in an appliance."""
 
-    def __init__(self, handle: GuestFS, volumes: Sequence[tuple[str, Volume]], acceleration: str) -> None:
+    def __init__(self, appliance: Appliance, volumes: Sequence[tuple[str, Volume]], arrays: Mapping[str, str]) -> None:
         """Mount ``volumes``, each with the appliance's name of its disk, for writing."""
-        self.acceleration = acceleration
-        self._handle = handle
+        self.acceleration = appliance.acceleration
+        self._appliance, self._arrays = appliance, arrays
+        self._handle = handle = appliance.handle
         self._places: dict[str, str] = {}
         self._plain: set[str] = set()
         for number, (disk, volume) in enumerate(volumes):
@@ -198,7 +202,11 @@ class _GuestfsEditor:
         """The appliance's name of a volume: a partition by where it begins."""
         if volume.kind is VolumeKind.WHOLE_DISK:
             return disk
-        if volume.kind is VolumeKind.LOGICAL_VOLUME:
+        array, _, part = volume.id.partition(":p")
+        if array in self._arrays:
+            if device := self._appliance.arrays().get(self._arrays[array]):
+                return f"{device}p{part}" if part else device
+        elif volume.kind is VolumeKind.LOGICAL_VOLUME:
             device = f"/dev/{volume.id}"
             found = _asked("logical volumes cannot be listed", self._handle.lvs)
             if device in found:

@@ -7,6 +7,7 @@ import shutil
 import time
 import uuid
 from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep import isolate
@@ -71,6 +72,8 @@ class Looked(NamedTuple):
     planned: Planned
     disks: tuple[tuple[Volume, ...], ...]
     """The volumes of each disk."""
+    arrays: Mapping[str, str] = MappingProxyType({})
+    """Id of an array's volume → its UUID."""
 
     @property
     def volumes(self) -> tuple[Volume, ...]:
@@ -175,7 +178,8 @@ def _look(source: Path, wish: Wish, avoid: Mapping[str, str]) -> Looked:
         report = judge_image(image, source, wish.rules, wish.backend, clock)
         planned = plans.make(lambda: look_again(image), wish.rules, unsafe=wish.unsafe, users=wish.users)
         disks = tuple(tuple(each.disk.volumes) if each.disk else () for each in image.disks)
-    return Looked(report, planned, disks)
+        arrays = {group.id: group.uuid for each in image.disks if each.disk for group in each.disk.groups if group.kind == "md" and group.uuid}
+    return Looked(report, planned, disks, arrays)
 
 
 def _has_second(looked: Looked, acceleration: str | None) -> bool:
@@ -213,7 +217,7 @@ def _edit(work: Copies, looked: Looked, progress: Callable[[int, int, str], None
 
     progress(0, len(changes.changes), "edit")
     mounted = {each.spot.volume for each in changes.changes} | _of_one_moment(looked)
-    with open_editor([each.path for each in work.disks], looked.disks, mounted) as editor:
+    with open_editor([each.path for each in work.disks], looked.disks, mounted, looked.arrays) as editor:
         editor.blank(changes.changes)
         for number, change in enumerate(changes.changes, 1):
             editor.perform(change, contents.get(change.spot, b""))
@@ -243,7 +247,7 @@ def _replayed(work: Copies, looked: Looked, wish: Wish, volumes: set[str], revie
     from vhdprep.prepare.editor import open_editor
 
     first, *others = (each.path for each in work.disks)
-    with open_editor([first, *others], looked.disks, volumes):
+    with open_editor([first, *others], looked.disks, volumes, looked.arrays):
         pass
     again = look(first, wish._replace(data=tuple(others)))
     plan = again.planned.plan._replace(copy=looked.planned.plan.copy)

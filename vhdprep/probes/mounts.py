@@ -14,6 +14,8 @@ from vhdprep.guest.image import Guest, Image
 from vhdprep.model import Observation
 from vhdprep.probes.registry import probe
 
+_THE_SYSTEM = ("/", "/usr")
+"""Without these there is nothing to start, whatever their options."""
 _AT_RUN_TIME = ("/dev/disk/azure/", "/dev/disk/cloud/")
 """Links that Azure's udev rules make in the running machine."""
 
@@ -58,7 +60,8 @@ def _on_data_disks(image: Image, guest: Guest, *, is_swap: bool) -> Iterator[Obs
     on_data = {volume.id for each in image.disks if each.role == "data" and each.disk for volume in each.disk.volumes}
     groups = [group for each in image.disks if each.disk for group in each.disk.groups]
     for entry in guest.fstab if on_data else ():
-        if entry.is_swap is is_swap and not entry.may_be_missing and entry.names_device and entry.needs_disk:
+        waited_for = not entry.may_be_missing and entry.point not in _THE_SYSTEM
+        if entry.is_swap is is_swap and waited_for and entry.names_device and entry.needs_disk:
             volume = find_volume(entry.spec, guest.volumes)
             if volume is not None and on_data & below([volume.id], groups):
                 yield Observation(f"{entry.spec} on {entry.point} lies on {volume.id}", f"/etc/fstab:{entry.line}")
