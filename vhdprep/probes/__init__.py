@@ -5,7 +5,7 @@ A probe is a verb of looking that could serve three rules; no product is in its 
 
 from __future__ import annotations
 
-from vhdprep.probes import boot, config, container, disk, efi, files, guest, mounts, network, programs, system, windows, windowsaccess
+from vhdprep.probes import boot, config, container, disk, efi, files, guest, leaks, mounts, network, programs, system, windows, windowsaccess
 from vhdprep.probes.registry import ParameterInfo, Probe
 
 __all__ = ["PROBES", "ParameterInfo", "Probe"]
@@ -28,6 +28,8 @@ PROBES: tuple[Probe, ...] = (
     files.file_head,
     files.home_files,
     files.link_target,
+    leaks.known_secrets,
+    leaks.file_mentions,
     config.config_value,
     config.setting_files,
     config.yaml_value,
