@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from vhdprep.errors import Unreadable
 from vhdprep.guest import secretfiles
@@ -14,6 +14,9 @@ from vhdprep.guest.image import Image
 from vhdprep.model import Observation
 from vhdprep.probes.files import MAX_PARTS, find
 from vhdprep.probes.registry import probe
+
+if TYPE_CHECKING:
+    from vhdprep.guest.formats.secretpatterns import Secret
 
 SecretKind = Literal[
     "private-key", "pgp-private-key", "encrypted-private-key", "aws-key", "azure-storage-key", "azure-shared-access-signature", "azure-client-secret",
@@ -37,10 +40,12 @@ def known_secrets(image: Image, *, kinds: tuple[SecretKind, ...], ignore: tuple[
     chosen = [each for each in result.found if each.secret.kind in kinds and guest.files.key(each.path) not in ignored]
     if result.gaps and not chosen:
         raise Unreadable("; ".join(result.gaps[:3]))
-    parts = dict.fromkeys(
-        Observation(f"{secret.kind}, SHA-256 {hashlib.sha256(secret.value).hexdigest()[:12]}", f"{path}:{secret.line}") for path, secret in chosen
-    )
+    parts = dict.fromkeys(Observation(_proof(each), f"{path}:{each.line}") for path, each in chosen)
     return Observation.listing("files of the image's owner", tuple(parts)[:MAX_PARTS])
+
+
+def _proof(secret: Secret) -> str:
+    return f"{secret.kind}, SHA-256 {hashlib.sha256(secret.value).hexdigest()[:12]} (not shown)"
 
 
 @probe(returns="a list of places, one for each line")

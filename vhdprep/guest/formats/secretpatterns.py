@@ -190,3 +190,11 @@ def search(text: bytes, path: str) -> Iterator[Secret]:
                 found += 1
                 if found == MAX_FOUND:
                     return
+
+
+def hidden(text: str) -> str:
+    """A text without the secrets that it holds."""
+    data = text.encode("utf-8", "surrogatepass")
+    for value in sorted({each.value for each in search(data, "")}, key=len, reverse=True):
+        data = data.replace(value, b"***")
+    return data.decode("utf-8", "surrogatepass")
