@@ -246,3 +246,41 @@ def test_a_clean_guest_of_each_system_raises_nothing_for_strangers(rules):
         assert outcomes == {Outcome.PASS, Outcome.NOT_APPLICABLE}
     assert Target("community-gallery") is image.target
     assert MemoryFiles(files).lstat("/etc/passwd")
+
+
+PIECES = [
+    " ",
+    "a",
+    "a ",
+    "a:",
+    "://a:",
+    "password=",
+    "password ",
+    "A_",
+    "=",
+    "auth ",
+    '"a" ',
+    "Environment=A ",
+    "#",
+    ": PSK",
+    "_TOKEN",
+    "10.1.2.3 ",
+    "a.local",
+]
+
+
+def test_no_expression_of_a_rule_about_leaks_takes_the_square_of_a_line(rules):
+    import re
+    import time
+
+    from vhdprep.ruleset.parse import Parser
+
+    found = {(rule.id, str(leaf.params.get("matching", ""))) for rule in rules if "leaks" in rule.tags for leaf in Parser.leaves(rule.check)}
+    slow = set()
+    for rule, matching in found:
+        for line in (before + piece * (16_000 // len(piece)) for before in ("", "key ", "password") for piece in PIECES):
+            started = time.process_time()
+            re.search(matching, line)
+            if time.process_time() - started > 0.2:
+                slow.add(rule)
+    assert slow == set()
