@@ -40,6 +40,7 @@ def known_secrets(image: Image, *, kinds: tuple[SecretKind, ...], ignore: tuple[
     chosen = [each for each in result.found if each.secret.kind in kinds and guest.files.key(each.path) not in ignored]
     if result.gaps and not chosen:
         raise Unreadable("; ".join(result.gaps[:3]))
+    chosen.sort(key=lambda found: (found.path, found.secret.line))
     parts = dict.fromkeys(Observation(_proof(each), f"{path}:{each.line}") for path, each in chosen)
     return Observation.listing("files of the image's owner", tuple(parts)[:MAX_PARTS])
 
