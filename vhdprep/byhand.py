@@ -47,6 +47,8 @@ def _steps(remedy: kinds.Remedy) -> tuple[str, ...]:  # noqa: C901 - one case a 
             return (f"In the guest, on the first line of /etc/ssh/sshd_config: {remedy.option} {remedy.value}",)
         case kinds.CommentOutFoundLines():
             return ("In the guest, put a # before each line that is named above",)
+        case kinds.BlankFoundLines():
+            return ("In the guest, as root, delete each line that is named above",)
         case kinds.NameFoundVolumes():
             return ("See the UUID: blkid; then write UUID=... in the first field of each line that is named above",)
         case kinds.NameRootByUuid():

@@ -104,6 +104,13 @@ class CommentOutFoundLines(NamedTuple):
     by_hand: tuple[str, ...] = ()
 
 
+class BlankFoundLines(NamedTuple):
+    """Empty exactly the lines that the finding names, so that nothing of them stays; a path that it names as a whole is deleted."""
+
+    disposition: Disposition = Disposition.SAFE
+    by_hand: tuple[str, ...] = ()
+
+
 class NameFoundVolumes(NamedTuple):
     """Write UUID=... for the device in the first field of exactly the fstab lines that the finding names."""
 
@@ -261,9 +268,9 @@ class Manual(NamedTuple):
 
 Remedy = (
     RemoveFiles | RemoveFoundFiles | TruncateFiles | WriteFile | MakeLink | AppendLine | SetConfigValue | SetIniValue | SetSshOption
-    | CommentOutFoundLines | NameFoundVolumes | NameRootByUuid | AddMountOption | SetKernelArguments | EnableSystemdUnit | EnableSystemdUnits
-    | DisableSystemdUnits | AddUnitSettings | LockPassword | LockFoundPasswords | SetRegistryValue | RemoveRegistryValue | RemoveRegistryKey
-    | SetRegistryValues | RemoveFoundKeys | StartFoundServices | EnableFirewallRules | ConvertVhd | Manual
+    | CommentOutFoundLines | BlankFoundLines | NameFoundVolumes | NameRootByUuid | AddMountOption | SetKernelArguments | EnableSystemdUnit
+    | EnableSystemdUnits | DisableSystemdUnits | AddUnitSettings | LockPassword | LockFoundPasswords | SetRegistryValue | RemoveRegistryValue
+    | RemoveRegistryKey | SetRegistryValues | RemoveFoundKeys | StartFoundServices | EnableFirewallRules | ConvertVhd | Manual
 )  # fmt: skip
 
 REMEDIES: dict[str, type[Remedy]] = {re.sub(r"(?<!^)(?=[A-Z])", "_", each.__name__).lower(): each for each in get_args(Remedy)}
@@ -275,14 +282,12 @@ def mistake(remedy: Remedy) -> str:
     try:
         if isinstance(remedy, SetRegistryValue):
             registry_value(f"{remedy.key}\\{remedy.name} = {remedy.type}:{remedy.value}")
-        elif isinstance(remedy, SetRegistryValues):
-            for each in remedy.values:
-                registry_value(each)
+        for each in remedy.values if isinstance(remedy, SetRegistryValues) else ():
+            registry_value(each)
     except ValueError as error:
         return str(error)
-    if isinstance(remedy, StartFoundServices) and remedy.start not in STARTS:
-        return f"a service starts as {', '.join(STARTS)}"
-    return ""
+    wrong = isinstance(remedy, StartFoundServices) and remedy.start not in STARTS
+    return f"a service starts as {', '.join(STARTS)}" if wrong else ""
 
 
 def kind(remedy: Remedy) -> str:

@@ -52,6 +52,10 @@ def test_lines_are_commented_out_by_their_numbers():
     assert edit.comment_out("a\n# b\nc", {1, 2, 3}) == "# a\n# b\n# c"
 
 
+def test_lines_are_emptied_by_their_numbers_and_the_others_keep_theirs():
+    assert edit.blank("a\nb\r\nc \\\n d\ne", {2, 3}) == "a\n\r\n\n\ne"
+
+
 def test_what_a_backslash_joins_goes_or_is_commented_out_together():
     text = "# see \\\nal ALL = \\\n  NOPASSWD: ALL\nbob ALL = ALL\nUser_Alias OPS = bob, \\\n  al\n"
     assert edit.remove_grants(text, "al") == "# see \\\nbob ALL = ALL\nUser_Alias OPS = bob, \\\n  al\n"

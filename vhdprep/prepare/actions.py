@@ -105,6 +105,10 @@ def _apply(remedy: kinds.Remedy, task: Task) -> None:  # noqa: C901 - one case a
             for path, numbers in task.lines():
                 task.edit(path, lambda text, numbers=numbers: edit.comment_out(text, numbers))  # type: ignore[misc]
             _remove(task, task.paths())
+        case kinds.BlankFoundLines():
+            for path, numbers in task.lines():
+                task.edit(path, lambda text, numbers=numbers: edit.blank(text, numbers))  # type: ignore[misc]
+            _remove(task, task.paths())
         case kinds.NameFoundVolumes():
             _name_volumes(task)
         case kinds.NameRootByUuid():

@@ -71,6 +71,16 @@ def comment_out(text: str, numbers: Collection[int]) -> str:
     return "".join(out)
 
 
+def blank(text: str, numbers: Collection[int]) -> str:
+    """The text with nothing in these lines, counted from 1, and in what belongs to them; the others keep their numbers, which findings name."""
+    out, at = [], 0
+    for whole in _logical_lines(text):
+        is_meant = any(at + number in numbers for number in range(1, len(whole) + 1))
+        out += [line[len(line.rstrip("\r\n")) :] if is_meant else line for line in whole]
+        at += len(whole)
+    return "".join(out)
+
+
 def set_fields(text: str, name: str, fields: dict[int, str]) -> str:
     """Records of colons such as shadow(5): fields (from 0) of every record that begins with ``name``."""
     lines = pieces(text)

@@ -11,6 +11,7 @@ import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import NoDisk, Unreadable
+from vhdprep.guest.formats import secretpatterns
 from vhdprep.model import ABSENT, Finding, Observation, Outcome, Value
 from vhdprep.ruleset.matchers import MATCHERS, version
 from vhdprep.ruleset.rule import AllOf, AnyOf, Check, Leaf, Not
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     """Done, of how many, of what."""
 
 _WORST = (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE)
+_SHORT = 24
+"""No token is shorter."""
 SHOWN = 1
 """Items of a list that a message names; the observations name them all."""
 _HASH = re.compile(r"\$(?:1|2[abxy]?|5|6|7|y|gy)\$[^\s:'\",]+")
@@ -238,8 +241,9 @@ def masked(seen: Observation) -> Observation:
 
 
 def mask(text: str) -> str:
-    """A text without passwords, as ``masked`` leaves them out."""
-    return _HASH.sub("***", _SECRET.sub(r"\1***", _URL_SECRET.sub(r"\1***@", text)))
+    """A text without passwords, as ``masked`` leaves them out, and without tokens and keys of well-known shape."""
+    plain = _HASH.sub("***", _SECRET.sub(r"\1***", _URL_SECRET.sub(r"\1***@", text)))
+    return plain if len(plain) < _SHORT else secretpatterns.hidden(plain)
 
 
 def _message(rule: Rule, seen: tuple[Observation, ...]) -> str:
