@@ -76,12 +76,8 @@ def _escape(match: re.Match[str]) -> str:
 
 def _head(report: Report) -> Iterator[str]:
     yield f"- {plain(words.summary(report))}"
-    if report.guest:
-        yield f"- {plain(words.guest(report.guest, on_disk=bool(report.disks)))}"
-    if report.provisioner:
-        yield f"- {plain(words.provisioner(report.provisioner))}"
-    if report.phase:
-        yield f"- {plain(words.phase(report.phase))}"
+    for sentence in words.about(report):
+        yield f"- {plain(sentence)}"
     for disk in report.disks:
         yield f"- {words.role(disk)}: {plain(', '.join(part for part in (words.container(disk.container), words.disk(disk)) if part))}"
     for gap in report.gaps:

@@ -7,7 +7,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from vhdprep.byhand import steps
-from vhdprep.model import Outcome, Severity, Target, Verdict
+from vhdprep.model import Outcome, Severity, Verdict
 from vhdprep.remedy import LockPassword, Manual, RemoveFiles, TruncateFiles
 from vhdprep.report import upload, words
 from vhdprep.report.certification import Standing, certify, counts
@@ -75,14 +75,10 @@ def _paint(text: str, code: str, colour: bool) -> str:
 
 def _head(report: Report, page: _Page) -> Iterator[str]:
     yield page.bold(verdict_line(report, colour=page.colour))
-    if report.guest:
-        yield from page.paragraph(words.guest(report.guest, on_disk=bool(report.disks)), "  ")
-    if report.provisioner and report.target is not Target.SPECIALIZED:
-        yield from page.paragraph(words.provisioner(report.provisioner), "  ")
-    if report.phase:
-        yield from page.paragraph(words.phase(report.phase), "  ")
+    for sentence in words.about(report):
+        yield from page.paragraph(sentence, "  ")
     for each in report.disks:
-        label = f"data disk {words.safe(each.container.path)}: " if each.role == "data" else ""
+        label = f"{words.role(each)} {words.safe(each.container.path)}: " if each.role == "data" else ""
         yield from page.paragraph(label + ", ".join(part for part in (words.container(each.container), words.disk(each)) if part), "  ")
         for defect in each.container.defects if report.verdict is None else ():
             yield from page.paragraph(words.safe(defect.message), "  ", "defect: ")

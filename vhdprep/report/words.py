@@ -6,9 +6,11 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from vhdprep.model import ABSENT, Outcome, Severity, Value, Verdict
+from vhdprep.model import ABSENT, Outcome, Severity, Target, Value, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vhdprep.accepted import Waiver
     from vhdprep.model import Container, DiskReport, Finding, GuestFacts, Phase, Provisioner, Report, Volume
 
@@ -79,8 +81,30 @@ def step(text: str) -> tuple[str, str]:
 
 
 def role(described: DiskReport) -> str:
-    """``OS disk``, ``data disk``."""
-    return "OS disk" if described.role == "os" else "data disk"
+    """``OS disk``, ``data disk at LUN 0``."""
+    return "OS disk" if described.role == "os" else "data disk" if described.lun is None else f"data disk at LUN {described.lun}"
+
+
+def about(report: Report) -> Iterator[str]:
+    """What is installed, who provisions it, where it stands, what stays as it is, and what the manifest declares: a sentence each."""
+    if report.guest:
+        yield guest(report.guest, on_disk=bool(report.disks))
+    if report.provisioner and report.target is not Target.SPECIALIZED:
+        yield provisioner(report.provisioner)
+    if report.phase:
+        yield phase(report.phase)
+    if report.guest and report.target is Target.SPECIALIZED:
+        name = f" ({safe(report.guest.hostname)})" if report.guest.hostname else ""
+        yield f"every machine made from it keeps its name{name}, its accounts and its keys"
+    if report.declared:
+        stated = (f"{key.replace('_', ' ')} {_stated(value)}" for key, value in report.declared.fields.items())
+        yield f"by the manifest {safe(report.declared.path)}: {', '.join(stated) or 'nothing but its disks'}"
+
+
+def _stated(value: str | int | bool | tuple[str, ...]) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return safe(" and ".join(value) if isinstance(value, tuple) else str(value))
 
 
 def failed(report: Report, severity: Severity, *, everything: bool = False) -> list[Finding]:
