@@ -7,7 +7,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from vhdprep.byhand import steps
-from vhdprep.model import Outcome, Severity, Verdict
+from vhdprep.model import Outcome, Severity, Target, Verdict
 from vhdprep.remedy import LockPassword, Manual, RemoveFiles, TruncateFiles
 from vhdprep.report import upload, words
 from vhdprep.report.certification import Standing, certify, counts
@@ -231,7 +231,20 @@ def _summary(report: Report, page: _Page) -> Iterator[str]:
         yield from _upload(planned, page)
     if report.disks and any(each.outcome is Outcome.FAIL and each.remedy and not isinstance(each.remedy, Manual) for each in report.findings):
         yield "To see what can be put right in a copy:"
-        yield f"  vhdprep prepare {shlex.quote(words.safe(report.subject))} --plan-only"
+        yield f"  vhdprep prepare {shlex.join(_named(report))} --plan-only"
+
+
+def _named(report: Report) -> Iterator[str]:
+    """The image as it was named on the command line, and what it is to become where that was said."""
+    stated = report.declared.fields.get("destination") if report.declared else None
+    if report.declared:
+        yield from ("--manifest", words.safe(report.declared.path))
+    else:
+        yield words.safe(report.subject)
+        for each in report.disks[1:]:
+            yield from ("--data", words.safe(each.container.path))
+    if report.target is not Target.GENERALIZED and stated is None:
+        yield from ("--as", str(report.target))
 
 
 def _upload(planned: upload.Plan, page: _Page) -> Iterator[str]:
