@@ -180,6 +180,8 @@ def _coverage(report: Report) -> Iterator[str]:
 def _upload(report: Report) -> Iterator[str]:
     planned = upload.plan(report)
     if planned is None:
+        if said := upload.withheld(report):
+            yield from ("### Upload", "", plain(said), "")
         return
     yield "### Upload"
     yield ""

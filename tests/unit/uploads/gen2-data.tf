@@ -76,7 +76,6 @@ resource "azurerm_shared_image" "definition" {
   specialized                         = false
   hyper_v_generation                  = "V2"
   architecture                        = "x64"
-  trusted_launch_supported            = true
   disk_controller_type_nvme_enabled   = true
   accelerated_network_support_enabled = true
   identifier {
