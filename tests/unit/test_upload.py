@@ -301,7 +301,9 @@ def test_nothing_is_uploaded_that_azure_would_not_make_of_disks_and_every_page_s
 def test_of_disks_nothing_is_made_that_is_called_supported(name):
     planned = upload.plan(KINDS[name])
     lines = "\n".join(commands(KINDS[name]))
-    assert ("Supported " in lines.replace("'", " ").replace("IsAcceleratedNetworkSupported", "")) is planned.from_image is ("--managed-image" in lines)
+    assert (
+        ("Supported " in lines.replace("'", " ").replace("IsAcceleratedNetworkSupported", "")) is planned.from_image is ("--managed-image" in lines)
+    )
 
 
 @pytest.mark.parametrize("roles", [(), ("data",), ("os", "os")])

@@ -235,7 +235,18 @@ def _summary(report: Report, page: _Page) -> Iterator[str]:
     yield from page.paragraph(upload.withheld(report), "")
     if report.disks and any(each.outcome is Outcome.FAIL and each.remedy and not isinstance(each.remedy, Manual) for each in report.findings):
         yield "To see what can be put right in a copy:"
-        yield f"  vhdprep prepare {shlex.quote(words.safe(report.subject))} --plan-only"
+        yield f"  vhdprep prepare {' '.join(shlex.quote(words.safe(each)) for each in _same_machine(report))} --plan-only"
+
+
+def _same_machine(report: Report) -> Iterator[str]:
+    """The same disks and what they are to become: prepared as generalized, a machine in use would lose what it has to keep."""
+    if report.declared:
+        yield from ("--manifest", report.declared.path)
+    else:
+        yield report.subject
+        yield from (part for each in report.disks if each.role == "data" for part in ("--data", each.container.path))
+    if report.target is not Target.GENERALIZED:
+        yield from ("--as", report.target)
 
 
 def _upload(planned: upload.Plan, page: _Page) -> Iterator[str]:
