@@ -63,7 +63,7 @@ def text(plan: Plan) -> str:
 
 
 def _head(plan: Plan) -> Iterator[str]:
-    yield "# 1. terraform apply"
+    yield "# 1. export ARM_SUBSCRIPTION_ID=$(az account show --query id -o tsv); terraform init; terraform apply"
     yield "# 2. The lines grant-access, azcopy and revoke-access of the Azure CLI, for each of these disks:"
     for each in plan.disks:
         yield f"#    {each.name} of {quoted(each.path)}"
