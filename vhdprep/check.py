@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vhdprep import __version__
@@ -60,19 +61,11 @@ def check(
     if backend == BOTH and not tree:
         from vhdprep.compare import compare
 
-        return compare(
-            *(
-                check(path, rules, data=data, declared=declared, target=target, backend=each, tree=tree, key=key, avoid=avoid, progress=progress)
-                for each in _COMPARED
-            )
-        )
+        again = partial(check, path, rules, data=data, declared=declared, target=target, tree=tree, key=key, avoid=avoid, progress=progress)
+        return compare(*(again(backend=each) for each in _COMPARED))
     clock = Clock()
-    opened = (
-        open_tree(path, target=target)
-        if tree
-        else open_image(path, data=data, declared=declared, target=target, backend=backend, key=key, avoid=avoid)
-    )
-    with opened as image:
+    open_disks = partial(open_image, data=data, declared=declared, backend=backend, key=key, avoid=avoid)
+    with (open_tree if tree else open_disks)(path, target=target) as image:
         return judge_image(image, path, rules, backend, clock, progress)
 
 
@@ -84,10 +77,8 @@ def judge_image(image: Image, path: Path, rules: tuple[Rule, ...], backend: str,
     findings = evaluate(rules, image, progress)
     report = _report(image, path, backend, clock)
     verdict = judge(findings, report.gaps)
-    judged = report._replace(
-        findings=findings, verdict=verdict, ruleset_digest=digest(rules), ruleset_size=len(rules), policies=_policies(image.target)
-    )
-    return judged._replace(seconds=clock.seconds())
+    judged = report._replace(findings=findings, verdict=verdict, ruleset_digest=digest(rules), ruleset_size=len(rules))
+    return judged._replace(policies=_policies(image.target), seconds=clock.seconds())
 
 
 def inspect(
