@@ -9,10 +9,10 @@ import pytest
 from vhdprep import remedy as kinds
 from vhdprep.disk.backend import FileKind
 from vhdprep.errors import Unreadable, UsageError
+from vhdprep.guest.formats.masking import mask
 from vhdprep.model import Finding, Observation, Outcome, Severity
 from vhdprep.prepare import actions, plan, planfile
 from vhdprep.prepare.draft import Content, Draft, DraftDisk, Spot
-from vhdprep.ruleset.evaluate import mask
 from vhdprep.ruleset.load import load_rules
 from vhdprep.ruleset.selftest import build_disk, build_image
 

@@ -12,10 +12,10 @@ from vhdprep.errors import Unreadable
 from vhdprep.guest import secretfiles
 from vhdprep.guest.files import GuestFiles
 from vhdprep.guest.formats import secretchecks, secretpatterns, sitenames
+from vhdprep.guest.formats.masking import mask
 from vhdprep.guest.formats.secretpatterns import search
 from vhdprep.model import Outcome, Target
 from vhdprep.probes import leaks
-from vhdprep.ruleset.evaluate import mask
 from vhdprep.ruleset.selftest import build_image
 
 PASSWD = {"/etc/passwd": "root:x:0:0::/root:/bin/bash\n"}
@@ -98,6 +98,11 @@ def test_keys_with_and_without_a_passphrase_are_told_apart():
 def test_a_file_with_many_secrets_is_told_of_up_to_a_limit():
     many = planted.secrets()["url-password"][0] * (secretpatterns.MAX_FOUND + 5)
     assert len(list(search(many.encode(), ""))) == secretpatterns.MAX_FOUND
+
+
+def test_of_a_line_with_many_secrets_none_is_shown():
+    line = " ".join(f"SG.{planted.draw(f'a{number}', 22)}.{planted.draw(f'b{number}', 43)}" for number in range(secretpatterns.MAX_FOUND + 5))
+    assert set(mask(line).split()) == {"***"}
 
 
 def test_hostile_text_takes_no_longer_than_its_length_allows():

@@ -13,11 +13,12 @@ from vhdprep import byhand
 from vhdprep import remedy as kinds
 from vhdprep.disk.backend import FileKind
 from vhdprep.errors import Unreadable, UsageError
+from vhdprep.guest.formats.masking import mask
 from vhdprep.model import Finding, Outcome, Severity
 from vhdprep.prepare import actions
 from vhdprep.prepare.draft import Content, Draft, Spot
 from vhdprep.remedy import Disposition
-from vhdprep.ruleset.evaluate import evaluate, mask
+from vhdprep.ruleset.evaluate import evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -177,8 +177,8 @@ KINDS = tuple(dict.fromkeys(pattern.kind for pattern in PATTERNS))
 """Every kind, by the table's order."""
 
 
-def search(text: bytes, path: str) -> Iterator[Secret]:
-    """Every secret of a text, at most ``MAX_FOUND``; ``path`` says which patterns belong to it."""
+def search(text: bytes, path: str, most: int = MAX_FOUND) -> Iterator[Secret]:
+    """Every secret of a text, at most ``most``; ``path`` says which patterns belong to it."""
     small, place, found = text.lower(), path.lower(), 0
     there = {needle for needle in _NEEDLES if needle in small}  # most files have none, and cost no more than this line
     for pattern in PATTERNS if there else ():
@@ -190,13 +190,14 @@ def search(text: bytes, path: str) -> Iterator[Secret]:
                 line, at = line + text.count(b"\n", at, match.start()), match.start()
                 yield Secret(pattern.kind, line, match[match.lastindex or 0])
                 found += 1
-                if found == MAX_FOUND:
+                if found == most:
                     return
 
 
 def hidden(text: str) -> str:
     """A text without the secrets that it holds."""
     data = text.encode("utf-8", "surrogatepass")
-    for value in sorted({each.value for each in search(data, "")}, key=len, reverse=True):
+    values = {each.value for each in search(data, "", len(data))}
+    for value in sorted(values, key=len, reverse=True):
         data = data.replace(value, b"***")
     return data.decode("utf-8", "surrogatepass")
