@@ -65,6 +65,14 @@ def test_a_hash_in_passwd_and_a_secret_behind_a_link_are_in_no_plan():
     assert [each.lines for each in plan._changes(draft, [])] == [("-0123456789abcdef0123456789abcdef", "+new")]
 
 
+def test_of_a_line_that_is_taken_out_because_it_leaks_no_more_is_told_than_its_finding_does():
+    files = {"/etc/passwd": "root:x:0:0::/root:/bin/sh\n", "/etc/monit/monitrc": 'set mailserver x username "a" password "s3cret" joe@firm.tld\n'}
+    disk = DraftDisk(build_disk({"files": files}))
+    given = {"files": files, "target": "community-gallery"}
+    planned = plan.make(lambda: build_image(given, disk), [RULES["linux-mail-addresses-removed"]], unsafe=True)
+    assert [each.lines for each in planned.plan.changes] == [("-(not shown)", "+")]
+
+
 def test_hashes_of_passwords_are_masked_wherever_they_stand():
     assert mask("- passwd $6$salt$abc/.x: $y$j9T$ab$cd, price $5 or $1") == "- passwd ***: ***, price $5 or $1"
 
