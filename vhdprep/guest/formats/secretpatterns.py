@@ -127,8 +127,8 @@ _NAMED = rb"""["']?\s{0,4}(?:=>|[=:])\s{0,4}["']?"""
 _PASSWORD = (
     rb"(?i)(?:passw(?:or)?d|passphrase|authtok|bindpw|secret|api[_-]?key|(?:access|secret|auth)[_-]?(?:key|token)"
     rb"|pass(?<![a-z0-9]pass)|pwd(?<![a-z0-9]pwd)|token(?<![a-z0-9]token))"
-    rb"""(?:(?:["']?\s{0,4}(?:=>|:=|[=:,])\s{0,4}["']|["']\s{1,4}value\s?=\s?["']|>)([^"'<>\r\n]{6,128})["'<]"""
-    rb"""|(?:["']?[ \t]{0,8}[=:][ \t]{0,8}|([ \t]{1,8})["']?)([^\s"'<>,;(){}\[\]]{6,128})(?=[\s"',;}<]|\Z))"""
+    rb"""(?:(?:["']?\s{0,4}(?:=>|:=|[=:,])\s{0,4}["']|["']\s{1,4}value\s?=\s?["']|>)([^"'<>\r\n]{6,128}+)["'<]"""
+    rb"""|(?:["']?[ \t]{0,8}[=:][ \t]{0,8}|([ \t]{1,8})["']?)([^\s"'<>,;(){}\[\]]{6,128}+)(?=[\s"',;}<]|\Z))"""
 )
 """What a setting calls a password, quoted or not; where nothing but blanks parts the two, they are the second group."""
 _PASSWORDS = "pass|authtok|bindpw|secret|pwd|token|api_key|apikey|api-key|access_key|accesskey|access-key"
