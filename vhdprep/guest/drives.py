@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 KEY = r"HKLM\SYSTEM\MountedDevices"
 _PAGING = r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Memory Management"
 _LETTER = re.compile(r"\\DosDevices\\([A-Z]):", re.IGNORECASE)
-_PAGE_FILE = re.compile(r"([A-Z]):\\", re.IGNORECASE)
+_PAGE_FILE = re.compile(r"(?:\\\?\?\\)?([A-Z]):", re.IGNORECASE)
 _GPT = b"DMIO:ID:"
 _MBR_SIZE = 12
 """Bytes: the disk's signature and the byte at which the partition begins."""
@@ -45,7 +45,7 @@ def letters(guest: Guest) -> tuple[Drive, ...]:
         letter, stored = _LETTER.fullmatch(name), binary(value)
         if letter and (len(stored) == _MBR_SIZE or stored.startswith(_GPT)):
             found.append(Drive(letter[1].upper(), _volume(stored, guest.volumes), f"{KEY}\\{name}"))
-    return tuple(sorted(found))
+    return tuple(sorted(found, key=lambda each: (each.letter, each.where)))
 
 
 def page_files(guest: Guest) -> tuple[tuple[str, str], ...]:

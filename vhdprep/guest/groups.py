@@ -57,15 +57,15 @@ def is_required(group: StorageGroup, guest: Guest) -> bool:
     return False
 
 
-def goes_by_host(group: StorageGroup, guest: Guest) -> bool:
-    """Whether fstab or crypttab calls an array by a name that it has only on the host that made it.
+def goes_by_host(group: StorageGroup, guest: Guest, *, is_kept: bool) -> bool:
+    """Whether fstab calls an array by a name that it has only on the host that made it; ``is_kept``: machines keep the image's host name.
 
     mdadm puts an array of another host under ``/dev/md127`` and on, unless mdadm.conf lists the array or trusts names (HOMEHOST).
 
     Raises:
         Unreadable: mdadm's configuration cannot be read.
     """
-    if group.kind != "md" or group.host in (None, "any", guest.facts.hostname):
+    if group.kind != "md" or group.host in (None, "any") or (is_kept and group.host == guest.facts.hostname):
         return False
     specs = [entry.spec for entry in guest.fstab]
     named = any(re.match(r"/dev/md", spec) and (volume := find_volume(spec, guest.volumes)) and holds(group, volume.id) for spec in specs)

@@ -76,11 +76,15 @@ def _specs(guest: Guest) -> list[str]:
 def volumes_in_use(guest: Guest, groups: Sequence[StorageGroup]) -> set[str]:
     """Ids of volumes that are mounted, swapped to, opened as encrypted ones, or have a drive letter, and of what they rest on.
 
+    Where Windows has no letters, for Sysprep took them all, it gives every file system one at its first start.
+
     Raises:
         Unreadable: what names them cannot be read, or names several.
     """
     if guest.registry is not None:
-        return below({each.volume.id for each in drives.letters(guest) if each.volume}, groups)
+        if known := drives.letters(guest):
+            return below({each.volume.id for each in known if each.volume}, groups)
+        return {volume.id for volume in guest.volumes if volume.filesystem}
     found = set(guest.mounts.values())
     for spec in _specs(guest):
         if volume := find_volume(spec, guest.volumes):
