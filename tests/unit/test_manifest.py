@@ -111,3 +111,8 @@ def test_more_disks_than_a_machine_takes_are_refused(complaints):
 def test_a_manifest_that_is_missing_is_a_mistake_in_the_call(tmp_path):
     with pytest.raises(UsageError, match="the manifest cannot be read"):
         manifest.load(tmp_path / "none.yaml")
+
+
+def test_a_manifest_before_that_no_file_can_be_is_a_mistake_in_the_call(load):
+    with pytest.raises(UsageError, match="the manifest cannot be read"):
+        load('disks: [{file: a.vhd, role: os}]\nprevious: "a\\0b"\n')
