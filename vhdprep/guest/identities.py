@@ -70,7 +70,8 @@ def _used(shared: Sequence[Observation], specs: Sequence[str]) -> list[Observati
 def _specs(guest: Guest) -> list[str]:
     """What fstab, mount units and crypttab name."""
     opened = crypttab.parse(guest.files.text("/etc/crypttab") or "")
-    return [entry.spec for entry in (*guest.fstab, *mountunits.read(guest.files), *opened)]
+    mounted = (*guest.fstab, *mountunits.read(guest.files))
+    return [*(entry.spec for entry in mounted), *(entry.spec for entry in opened)]
 
 
 def volumes_in_use(guest: Guest, groups: Sequence[StorageGroup]) -> set[str]:

@@ -84,7 +84,7 @@ def _names(sources: Sequence[Path]) -> list[str]:
 
 
 def _manifest(disks: Sequence[Partial], target: Target, declared: Declared | None) -> str:
-    """What the copies are, to be checked again: JSON after a line of comment is YAML, but for letters beyond 16 bits, which YAML writes as one number."""
+    """What the copies are, to be checked again: JSON after a line of comment is YAML, which has no pairs of surrogates."""
     luns = [each.lun for each in declared.disks] if declared else [None, *range(len(disks) - 1)]
     listed = [
         {"file": each.destination.name, "role": "os"} if lun is None else {"file": each.destination.name, "lun": lun}
