@@ -57,6 +57,10 @@ def test_disks_of_one_name_are_told_apart(no_files, tmp_path):
         (tmp_path / folder / "disk.vhd").symlink_to(source)
     run.prepare(tmp_path / "a" / "disk.vhd", tmp_path / "out", wish._replace(data=(tmp_path / "b" / "disk.vhd",)), progress=quiet)
     assert left_in(tmp_path / "out") == ["changes.json", "data0-disk.vhd", "manifest.yaml", "os-disk.vhd"]
+    assert json.loads((tmp_path / "out" / "changes.json").read_text())["disks"] == [
+        {"source": str(tmp_path / folder / "disk.vhd"), "copy": str(tmp_path / "out" / name)}
+        for folder, name in (("a", "os-disk.vhd"), ("b", "data0-disk.vhd"))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +144,7 @@ def test_changes_reach_every_disk_and_the_copies_are_ready(wish, rules, tmp_path
     before = [each.read_bytes() for each in (image, *asked.data)]
     made = run.prepare(image, tmp_path / "out", asked, progress=quiet)
     assert (made.before.verdict, made.after.verdict) == (Verdict.NOT_READY, Verdict.READY)
-    assert {each.spot.volume for each in made.plan.changes} == {"p3", "data1:disk"}
+    assert {each.spot.volume for each in made.plan.changes} == {"p3", "data4:disk"}
     assert [each.read_bytes() for each in (image, *asked.data)] == before
     declared = manifest.load(tmp_path / "out" / "manifest.yaml")
     assert [each.lun for each in declared.disks] == [None, 2, 4]
