@@ -43,13 +43,13 @@ def is_incomplete(group: StorageGroup, volumes: Sequence[Volume]) -> bool:
 
 
 def is_required(group: StorageGroup, guest: Guest) -> bool:
-    """Whether boot waits for what lies on an incomplete group: fstab names it, or something that is not found and may lie there.
+    """Whether boot stops without what lies on an incomplete group: fstab mounts it, or something that is not found and may lie there.
 
     Raises:
         Unreadable: a name in fstab means several volumes.
     """
     for entry in guest.fstab:
-        if entry.may_be_missing or not entry.needs_disk or not entry.names_device:
+        if entry.may_be_missing or entry.is_swap or not entry.needs_disk or not entry.names_device:
             continue
         volume = find_volume(entry.spec, guest.volumes)
         if volume is None or holds(group, volume.id) or group.id in below([volume.id], [group]):
