@@ -234,7 +234,7 @@ def test_a_btrfs_on_logical_volumes_is_read_where_those_are(tmp_path):
 
 
 def test_a_chunk_over_thousands_of_stripes_is_judged_in_time():
-    areas = [Area(Stream(Bytes(b""), 0, 0), 0)] * 2046
+    areas = [Area(Stream(Bytes(0), 0, 0), 0)] * 2046
     started = time.process_time()
     assert btrfschunks.chunk(0, 1 << 40, 0x8, 65536, 0, areas).profile == "raid0"
     assert time.process_time() - started < 0.5
