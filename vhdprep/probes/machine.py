@@ -80,7 +80,7 @@ def shared_identities(image: Image, *, of: Literal["disks", "volumes", "volumes-
     """What should be the only one of its name in the machine and is not.
 
     of: `disks` (signature of an MBR, GUID of a GPT); `volumes` (UUIDs of file systems and partitions); of these only the `volumes-in-use`, which
-    fstab, crypttab or the boot entry name.
+    fstab, mount units, crypttab or the boot entry name.
     """
     opened = [(each.name, _open(each)) for each in image.disks]
     if of == "disks":
