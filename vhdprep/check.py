@@ -170,13 +170,13 @@ class Named(NamedTuple):
 
     role: Literal["os", "data"]
     name: str
-    """``data0`` and on; empty for the operating system's."""
+    """``data0`` and on, by LUN; empty for the operating system's."""
     path: Path
     lun: int | None
 
 
 def _roles(path: Path, data: Sequence[Path], declared: Declared | None) -> list[Named]:
-    """Role, name, file and LUN of every disk; the names of data disks count from ``data0``.
+    """Role, name, file and LUN of every disk; a data disk is called by its LUN (``data0``), or by its place in the order where two have the same.
 
     Raises:
         UsageError: a file is named twice.
@@ -187,7 +187,8 @@ def _roles(path: Path, data: Sequence[Path], declared: Declared | None) -> list[
             raise UsageError(f"{each}: is named twice; every disk of a machine is a file of its own")
         seen.append(each)
     luns = [each.lun for each in declared.disks if each.role == "data"] if declared else list(range(len(data)))
-    others = (Named("data", f"data{number}", each, lun) for number, (each, lun) in enumerate(zip(data, luns, strict=True)))
+    numbers = luns if len(set(luns)) == len(luns) else range(len(luns))
+    others = (Named("data", f"data{number}", each, lun) for number, each, lun in zip(numbers, data, luns, strict=True))
     return [Named("os", "", path, None), *others]
 
 
@@ -278,20 +279,6 @@ def _find_phase(guest: Guest) -> Phase | None:
 
 def _plain_report(subject: str, disks: tuple[DiskReport, ...], gaps: tuple[str, ...], target: Target, backend: str, clock: Clock) -> Report:
     return Report(
-        subject=subject,
-        target=target,
-        verdict=None,
-        disks=disks,
-        guest=None,
-        provisioner=None,
-        phase=None,
-        gaps=gaps,
-        findings=(),
-        ruleset_digest="",
-        ruleset_size=0,
-        left_out=0,
-        started=clock.started,
-        seconds=clock.seconds(),
-        backend=backend,
-        tool_version=__version__,
-    )
+        subject=subject, target=target, verdict=None, disks=disks, guest=None, provisioner=None, phase=None, gaps=gaps, findings=(),
+        ruleset_digest="", ruleset_size=0, left_out=0, started=clock.started, seconds=clock.seconds(), backend=backend, tool_version=__version__,
+    )  # fmt: skip

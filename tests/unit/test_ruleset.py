@@ -67,6 +67,13 @@ def test_a_failing_rule_shows_what_decided_and_the_remedy():
     assert judge_rule(rule(TRUE), image()).remedy is None
 
 
+@pytest.mark.parametrize(("message", "shown"), [("{where}: {observed}.", "data0: LUN 1."), ("{observed}.", "data0."), ("{where}.", "data0.")])
+def test_a_message_names_a_place_once_and_what_stands_there(message, shown):
+    seen = Observation.listing("data disks", (Observation("LUN 1", "data0"),))
+    check = Leaf(Probe(lambda _image: seen, "", exact=True, each_disk=False), {}, "empty", True)
+    assert judge_rule(rule(check)._replace(message=message), image()).message == shown
+
+
 def test_the_password_of_a_url_is_never_shown():
     finding = judge_rule(
         rule(Leaf(Probe(lambda _image: Observation("http://joe:secret@proxy:3128", "/f"), "", exact=True, each_disk=False), {}, "empty", True)),

@@ -229,9 +229,19 @@ def masked(seen: Observation) -> Observation:
 
 
 def _message(rule: Rule, seen: tuple[Observation, ...]) -> str:
+    """With what was seen; of a list that is the places, unless the message names those by ``{where}`` already."""
+
     def words(facts: Mapping[str, None]) -> str:
         return ", ".join(facts)
 
-    observed = words(dict.fromkeys(show(masked(each).value) for each in seen))
+    both = "{where}" in rule.message
+    observed = words(dict.fromkeys(show(_contents(each) if both else masked(each).value) for each in seen))
     where = words(dict.fromkeys(show(tuple(part.where for part in each.parts)) if each.parts else each.where for each in seen))
     return rule.message.replace("{observed}", observed).replace("{where}", where)
+
+
+def _contents(seen: Observation) -> Value:
+    """What was seen; of a list of places what stands at each."""
+    if not seen.parts or seen.value != tuple(part.where for part in seen.parts):
+        return masked(seen).value
+    return tuple(show(masked(part).value) for part in seen.parts)
