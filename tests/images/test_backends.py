@@ -27,6 +27,7 @@ EXCEPTIONS = {
     "debian-12-data-disk-cut": "Linux mounts no file system that is cut off; the native backend reads what there is",
     "debian-12-superblock-checksum": "Linux refuses the damaged superblock; the native backend reads on and says so",
     "debian-12-lvm-missing-half": "Linux's LVM2 finds the second half, whose label is damaged",
+    "debian-12-set-half*": "Linux's LVM2 finds the second half, whose label is damaged",
     "debian-12-md-raid?-degraded": "the appliance starts no array of which a member is missing all of a sudden; a machine does, after half a minute",
     "freebsd-*": "makefs lays out UFS2 with fragments of 8 KiB; Linux takes at most 4 KiB",
     "openbsd-*": "makefs puts the superblock of UFS2 with small blocks at 8 KiB; Linux looks for it at 64 KiB only",

@@ -92,10 +92,15 @@ def test_a_windows_7_in_use_is_described_and_fails_although_its_idle_values_look
         "windows-answer-file-cache-removed": "pass",
         "windows-answer-file-overrides-unset": "pass",
         "windows-answer-file-named-used-up": "pass",
+        "windows-exchange-server-absent": "pass",
+        "windows-failover-cluster-left": "pass",
+        "windows-iis-sections-unencrypted": "pass",
         "windows-not-upgraded-before-1607": "pass",
         "windows-reserved-storage-idle": "pass",
         "windows-role-directory-removed": "pass",
         "windows-roles-sysprep-supported": "pass",
+        "windows-sharepoint-unconfigured": "pass",
+        "windows-sql-server-prepared": "pass",
         "windows-store-apps-provisioned": "pass",
     }
 

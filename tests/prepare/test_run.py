@@ -92,8 +92,8 @@ def test_a_copy_that_would_be_worse_gets_no_name(image, no_files, tmp_path, monk
     original = run._look_at_copy
 
     def damaged(work, *rest):
-        work.file.seek(-512, os.SEEK_END)
-        work.file.write(b"\0" * 512)  # as if the footer had not been written
+        work.disks[0].file.seek(-512, os.SEEK_END)
+        work.disks[0].file.write(b"\0" * 512)  # as if the footer had not been written
         return original(work, *rest)
 
     monkeypatch.setattr(run, "_look_at_copy", damaged)

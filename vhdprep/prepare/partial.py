@@ -198,7 +198,7 @@ def _create(path: Path, *, is_folder: bool = False) -> int:
         try:
             descriptor = _make_folder(path) if is_folder else os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except FileExistsError:
-            _put_away(path)
+            _put_away(path, is_folder=is_folder)
             continue
         is_ours = False
         try:
@@ -217,8 +217,8 @@ def _make_folder(path: Path) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
-def _put_away(path: Path) -> None:
-    """Remove what a killed run left. Only a file or folder of this user, that nobody has locked, and no link to anything."""
+def _put_away(path: Path, *, is_folder: bool) -> None:
+    """Remove what a killed run left. Only a file, or a folder, of this user, that nobody has locked, and no link to anything."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -229,8 +229,8 @@ def _put_away(path: Path) -> None:
         raise
     try:
         found = os.fstat(descriptor)
-        is_folder = stat.S_ISDIR(found.st_mode)
-        if not (is_folder or stat.S_ISREG(found.st_mode)) or found.st_uid != os.geteuid():
+        is_alike = stat.S_ISDIR(found.st_mode) if is_folder else stat.S_ISREG(found.st_mode)
+        if not is_alike or found.st_uid != os.geteuid():
             raise UsageError(_foreign(path))
         _lock(descriptor)
         if _is_at(descriptor, path):
