@@ -5,6 +5,7 @@
     ├── RuleError            rule or waiver files are wrong; carries every complaint (exit 2)
     ├── BackendUnavailable   a reader is not installed on this host (exit 2)
     ├── CopyFailed           no copy was made, and the source is as it was (exit 2)
+    ├── NotProven            an attestation does not hold, or is about another image (exit 1)
     └── Unreadable           something of the image could not be looked at → outcome unknown
         ├── UnsupportedFilesystem
         └── NoDisk           there is only an unpacked tree: rules about disks do not apply
@@ -31,6 +32,10 @@ class BackendUnavailable(VhdprepError):  # noqa: N818 - a state of the host, rea
 
 class CopyFailed(VhdprepError):  # noqa: N818 - what happened, read as words
     """The copy was not made; the source is as it was, and nothing stands under the destination's name."""
+
+
+class NotProven(VhdprepError):  # noqa: N818 - what it is, read as words
+    """An attestation was changed, was signed by somebody else, or is about another image."""
 
 
 class Complaint(NamedTuple):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vhdprep.declared import Declared
     from vhdprep.policy import PolicyItem
     from vhdprep.remedy import Remedy
+    from vhdprep.storage import Digests
 
 
 class Absent(Enum):
@@ -257,6 +258,7 @@ class DiskReport(NamedTuple):
     table: str | None
     volumes: tuple[Volume, ...]
     lun: int | None = None
+    digests: Digests | None = None
 
 
 class Report(NamedTuple):

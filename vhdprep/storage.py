@@ -5,6 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
+class Digests(NamedTuple):
+    """What identifies an image."""
+
+    file: str
+    """SHA-256 of the file, 64 digits."""
+    disk: str | None
+    """SHA-256 of all bytes that a guest sees; None = the file holds no whole disk that is read here."""
+
+
 class StorageGroup(NamedTuple):
     """What lies on several volumes together: an array, a volume group, a file system of several devices, a pool."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vhdprep.cli import common
+from vhdprep.cli import common, digests
 from vhdprep.cli import gate as gates
 from vhdprep.errors import UsageError
 from vhdprep.isolate import finished, shield
@@ -44,6 +44,9 @@ def check(
     waivers: gates.WaiversOption = None,
     baseline: gates.BaselineOption = None,
     fail_on: gates.FailOnOption = "error",
+    digest: digests.DigestOption = False,
+    attest: digests.AttestOption = None,
+    sign_key: digests.SignKeyOption = None,
     backend: common.BackendOption = "auto",
     key_file: common.KeyOption = None,
     verbose: common.VerboseOption = False,
@@ -57,6 +60,7 @@ def check(
     subject = common.subject(image, root, data, manifest)
     wanted = subject.target(target)
     gate = gates.read(subject.path, waivers, baseline, fail_on, rules or ())
+    taken = digests.take(subject, attest, sign_key, wanted=digest)
     avoid = shield()  # before anything large is in memory
     from vhdprep.check import check as run_check
     from vhdprep.report.text import verdict_line
@@ -83,6 +87,10 @@ def check(
             progress=progress,
         )
     report = gate.apply(report._replace(left_out=left_out), chosen)
+    if taken:
+        report = taken.attach(report)
+    if attest and sign_key:
+        digests.write_attestation(report, attest, sign_key)
     common.write_reports(report, pairs, verbose=verbose)
     if quiet or output:
         common.say(verdict_line(report, colour=common.use_colour()))

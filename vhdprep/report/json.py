@@ -65,6 +65,7 @@ def _disk(disk: DiskReport) -> dict[str, Any]:
         "role": disk.role,
         "lun": disk.lun,
         "path": container.path,
+        "digests": disk.digests._asdict() if disk.digests else None,
         "container": {
             "format": container.format,
             "contents": container.contents,

@@ -99,6 +99,9 @@ def about(report: Report) -> Iterator[str]:
     if report.declared:
         stated = (f"{key.replace('_', ' ')} {_stated(value)}" for key, value in report.declared.fields.items())
         yield f"by the manifest {safe(report.declared.path)}: {', '.join(stated) or 'nothing but its disks'}"
+    for each in report.disks:
+        if each.digests:
+            yield f"SHA-256 of {safe(each.container.path)}: {each.digests.file}; of the disk in it: {each.digests.disk or 'it is not whole'}"
 
 
 def _stated(value: str | int | bool | tuple[str, ...]) -> str:
