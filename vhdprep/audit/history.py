@@ -14,7 +14,7 @@ from vhdprep.errors import UsageError
 from vhdprep.model import Outcome, Severity, Target, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Connection, Row, Subquery
@@ -35,6 +35,7 @@ class Recorded(NamedTuple):
 
     number: int
     image: str
+    """Under which it is recorded, now or since the first time."""
     is_new: bool
 
 
@@ -92,16 +93,14 @@ class History(NamedTuple):
     records: tuple[Record, ...]
 
 
-def record(connection: Connection, entry: Entry, now: datetime, *, named: bool) -> Recorded:
-    """Put a report in; the same report a second time is the first. ``named``: somebody said under which name, so it must not be another.
+def record(connection: Connection, entries: Iterable[Entry], now: datetime) -> list[Recorded]:
+    """Put reports in; the same report a second time is the first, under the name that it has there."""
+    return [_record(connection, each, now) for each in entries]
 
-    Raises:
-        UsageError: it is there under another name.
-    """
+
+def _record(connection: Connection, entry: Entry, now: datetime) -> Recorded:
     query = select(RECORD.c.id, IMAGE.c.name).join(IMAGE, IMAGE.c.id == RECORD.c.image_id).where(RECORD.c.digest == entry.digest)
     if (held := connection.execute(query).one_or_none()) is not None:
-        if named and held.name != entry.image:
-            raise UsageError(f"this report is recorded already, as one of {held.name} (record {held.id})")
         return Recorded(held.id, held.name, False)
     columns = ("digest", "verdict", "judged", "ruleset", "tool", "file_digest", "disk_digest", "errors", "warnings", "undecided", "body")
     values = {name: getattr(entry, name) for name in columns} | {"verdict": str(entry.verdict)}

@@ -43,7 +43,7 @@ class Store:
 
     def __init__(self, engine: Engine, name: str) -> None:
         """``name``: what people call it, without a password."""
-        self._engine, self.name = engine, name
+        self._engine, self.name, self.is_new = engine, name, False
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """What ``work`` finds; all its questions are answered as of one moment.
@@ -90,6 +90,7 @@ def open_store(place: str, *, make: bool) -> Store:
     held = store.read(lambda connection: schema.version(connection, store.name))
     if held == 0 and not make:
         raise UsageError(f"{store.name}: nothing was recorded there yet; `vhdprep audit record REPORT` does it")
+    store.is_new = held == 0
     if held != len(schema.STEPS):
         store.write(lambda connection: schema.bring_up(connection, store.name))
     return store

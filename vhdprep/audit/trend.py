@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from vhdprep.errors import UsageError
 from vhdprep.model import Verdict
 
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 MAX_CHANGES = 50
 """Changes of a verdict that are shown, the newest."""
+MAX_FITTING = 60
+"""Points of a trend for which nobody said what it counts in: what a terminal shows in one line."""
+MAX_POINTS = 4000
+"""Points of any trend: ten years of days."""
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -43,6 +48,10 @@ class By(StrEnum):
         """The first day of the next."""
         days = {By.DAY: 1, By.WEEK: 7, By.MONTH: 32, By.YEAR: 366}
         return self.begin(begin + timedelta(days=days[self]))
+
+
+_SHORTEST = {By.DAY: 1, By.WEEK: 7, By.MONTH: 28, By.YEAR: 365}
+"""Days."""
 
 
 class Point(NamedTuple):
@@ -83,12 +92,22 @@ class Trend(NamedTuple):
     """The newest first, at most ``MAX_CHANGES``."""
 
 
-def fitting(first: datetime, last: datetime, most: int) -> By:
-    """The finest of which there are at most ``most`` from first to last."""
-    for by, days in ((By.DAY, 1), (By.WEEK, 7), (By.MONTH, 28)):
-        if (by.begin(last.date()) - by.begin(first.date())).days // days < most:
-            return by
-    return By.YEAR
+def choose(asked: By | None, first: datetime, last: datetime) -> By:
+    """What was asked for, else the finest of which there are at most ``MAX_FITTING`` from first to last.
+
+    Raises:
+        UsageError: what was asked for gives more than ``MAX_POINTS``.
+    """
+    if asked is not None:
+        if (points := _how_many(asked, first, last)) > MAX_POINTS:
+            raise UsageError(f"--by {asked} gives {points} points, more than {MAX_POINTS}; take a longer one")
+        return asked
+    return next((by for by in By if _how_many(by, first, last) <= MAX_FITTING), By.YEAR)
+
+
+def _how_many(by: By, first: datetime, last: datetime) -> int:
+    """Points from first to last; of months at most one in twelve too many."""
+    return (by.begin(last.date()) - by.begin(first.date())).days // _SHORTEST[by] + 1
 
 
 def follow(events: Iterable[Event], by: By) -> Trend:
