@@ -131,7 +131,7 @@ def _of_address(place: str) -> Store:
     if "connect_timeout" not in url.query:
         url = url.update_query_dict({"connect_timeout": str(_CONNECT_SECONDS)})
     try:
-        engine = create_engine(url, pool_size=1)
+        engine = create_engine(url, poolclass=NullPool)
     except ImportError as error:
         raise BackendUnavailable(
             f"a history on PostgreSQL needs psycopg ({first_line(error)}); run: python -m pip install 'vhdprep[audit-postgresql]'"
