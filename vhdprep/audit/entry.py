@@ -21,8 +21,8 @@ MAX_NAME = 255
 """Characters of an image's name, of a rule's id and of a version, once what cannot be seen is written as an escape."""
 MAX_FINDINGS = 10_000
 """Findings of one report; the built-in rules are some 500."""
-MAX_AHEAD = timedelta(days=1)
-"""How far a report may be ahead of this machine's clock."""
+MAX_DAYS_AHEAD = 1
+"""By how much a report may be ahead of this machine's clock."""
 _EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 """Before this there was no such report; a clock that was never set says 1970."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -162,7 +162,7 @@ def _judged(saved: Saved, now: datetime) -> datetime:
         found = moment(text)
     except ValueError as error:
         raise UsageError(f"run.started is {text[:60]!r}, no time with a zone") from error
-    if not _EARLIEST <= found <= now + MAX_AHEAD:
+    if not _EARLIEST <= found <= now + timedelta(days=MAX_DAYS_AHEAD):
         raise UsageError(f"run.started is {text[:60]!r}, which cannot be; set the clock of the machine that judges")
     return found
 

@@ -123,7 +123,7 @@ def _of_file(path: Path, *, make: bool) -> Store:
 def _of_address(place: str) -> Store:
     try:
         url = make_url(place)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # ValueError: the port is no number
         raise UsageError("--store takes a file or postgresql://USER@HOST/DATABASE, and what was given is neither") from error
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise UsageError(f"--store takes a file or postgresql://USER@HOST/DATABASE, not {url.drivername}://")
