@@ -112,6 +112,21 @@ def test_a_report_of_check_goes_through_a_pipe_and_comes_back_as_it_was(audit, i
     jsonschema.validate(json.loads(back), SCHEMA)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no pty")
+def test_a_terminal_gets_a_report_in_letters_that_do_nothing(audit, tmp_path):
+    import pty
+
+    (tmp_path / "a.json").write_bytes(json.dumps(json.loads(written(notices=["\x9b2J\u202e"])), ensure_ascii=False).encode())
+    audit("record", tmp_path / "a.json")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "vhdprep", "audit", "show", "web.vhd", "--report", "1", "--store", str(tmp_path / "audit.db")]
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=theirs, check=True, timeout=60)
+    os.close(theirs)
+    seen = os.read(ours, 65536)
+    os.close(ours)
+    assert (b"\\u009b2J\\u202e" in seen, seen.isascii()) == (True, True)
+
+
 def test_what_cannot_be_recorded_is_named_and_the_others_are_recorded(audit, reports, tmp_path):
     (tmp_path / "bad.json").write_text("{")
     done = audit("record", reports[0], tmp_path / "bad.json", tmp_path / "none.json", reports[3])

@@ -77,7 +77,9 @@ def test_the_chart_has_a_band_for_each_verdict_and_says_its_numbers_in_a_table(t
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text))
     assert "3 of 4 images are not ready, 1 of them inconclusive" in words
     assert "day not ready inconclusive ready 2026-11-03 2 1 1 2026-11-02 0 1 3 2026-11-01 0 1 2" in words
-    assert "not ready ax generalized Since 2026-11-03 10:00 UTC ; judged 2026-11-03 10:00 UTC, 2 records: 1 error, 1 warning, 1 undecided. ax" in words
+    assert (
+        "not ready ax generalized Since 2026-11-03 10:00 UTC ; judged 2026-11-03 10:00 UTC, 2 records: 1 error, 1 warning, 1 undecided. ax" in words
+    )
     assert "ready → not ready ax generalized, 2026-11-03 10:00 UTC, record 2 Wrong since then: ax bx wx" in words
     assert "rule failed undecided ax 2 0 bx 0 2" in words
 

@@ -180,8 +180,11 @@ def show_image(
     if number is not None:
         if not any(number == each.number for one in found for each in one.records):
             raise UsageError(f"{image} has no record {number}")
-        data, _ = opened.read(partial(history.report, number=number))
-        sys.stdout.buffer.write(data)
+        data, saved = opened.read(partial(history.report, number=number))
+        if sys.stdout.isatty():  # where letters that control a terminal must not reach it
+            common.say(show.as_json(saved.values), nl=False)
+        else:
+            sys.stdout.buffer.write(data)
         return
     courses = [opened.read(partial(changes.course, found=each, last=last)) for each in found]
     if report_format == "json":
