@@ -70,13 +70,13 @@ def look(path: Path, rules: tuple[Rule, ...], target: Target, backend: str) -> S
         BackendUnavailable: the backend cannot run here.
     """
     if savedreport.looks_like_one(path):
-        return _side(savedreport.read(path), str(path))
+        return side(savedreport.read(path), str(path))
     return isolate.call(lambda avoid: _look_at_image(path, rules, target, backend, avoid))
 
 
 def compare(one: Side, other: Side) -> Compared:
     """What differs between the two."""
-    unread = [f"{name}: {side.name}: {reason}" for side in (one, other) for name, reason in side.unread.items()]
+    unread = [f"{name}: {each.name}: {reason}" for each in (one, other) for name, reason in each.unread.items()]
     differences: list[Difference] = []
     for part in ALL:
         if part in one.parts and part in other.parts:
@@ -93,16 +93,16 @@ def compare(one: Side, other: Side) -> Compared:
 def _look_at_image(path: Path, rules: tuple[Rule, ...], target: Target, backend: str, avoid: Mapping[str, str]) -> Side:
     with open_image(path, target=target, backend=backend, avoid=avoid) as image:
         report = judge_image(image, path, rules, backend, Clock())
-        side = _side(savedreport.parse(report_json.document(report)), str(path))
+        looked = side(savedreport.parse(report_json.document(report)), str(path))
         for part, found in inventory.take(image.guest).items() if image.guest else ():
             if isinstance(found, Unreadable):
-                side.unread[part] = str(found)
+                looked.unread[part] = str(found)
             else:
-                side.parts[part] = {name: mask(words) for name, words in found.items()}
-    return side
+                looked.parts[part] = {name: mask(words) for name, words in found.items()}
+    return looked
 
 
-def _side(saved: Saved, name: str) -> Side:
+def side(saved: Saved, name: str) -> Side:
     """What a report holds; of what a report may not have said, or said otherwise, nothing is taken."""
     values = saved.values
     parts = {

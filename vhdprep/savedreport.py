@@ -55,18 +55,26 @@ def read(path: Path) -> Saved:
     Raises:
         UsageError: there is none, or what it says is not what a report says.
     """
-    data = hostfile.read(path, MAX_REPORT, "the report", "report")
+    return load(hostfile.read(path, MAX_REPORT, "the report", "report"), str(path), path.name)
+
+
+def load(data: bytes, place: str, file: str = "FILE") -> Saved:
+    """The report that these bytes are; ``place`` is where they come from, ``file`` what such a report may be called.
+
+    Raises:
+        UsageError: they are no JSON, or what they say is not what a report says.
+    """
     try:
         values = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: is no JSON; make it with `vhdprep check --format json --output {path.name} IMAGE`") from error
+        raise UsageError(f"{place}: is no JSON; make it with `vhdprep check --format json --output {file} IMAGE`") from error
     try:
         return parse(values)
-    except _WrongError as error:
-        raise UsageError(f"{path}: is no report of vhdprep: {error}") from error
+    except WrongError as error:
+        raise UsageError(f"{place}: is no report of vhdprep: {error}") from error
 
 
-class _WrongError(Exception):
+class WrongError(Exception):
     """What is wrong, and where."""
 
 
@@ -74,7 +82,7 @@ def parse(values: Any) -> Saved:
     """What plain values say as a report; raises an error that ``read`` translates."""
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         stated = values.get("schema") if isinstance(values, dict) else None
-        raise _WrongError(f"its schema is {str(stated)[:60]!r}, not {SCHEMA!r}")
+        raise WrongError(f"its schema is {str(stated)[:60]!r}, not {SCHEMA!r}")
     verdict = values.get("verdict")
     return Saved(
         text(values, "subject"),
@@ -88,11 +96,11 @@ def parse(values: Any) -> Saved:
 
 def _finding(values: Any, where: str) -> SavedFinding:
     if not isinstance(values, dict):
-        raise _WrongError(f"{where} is no object")
+        raise WrongError(f"{where} is no object")
     seen = []
     for each in table(values, "observations", where):
         if not isinstance(each, dict):
-            raise _WrongError(f"{where}: an observation is no object")
+            raise WrongError(f"{where}: an observation is no object")
         seen.append((text(each, "where", where), _flat(each.get("value"))))
     severity, outcome = (_one_of(values.get(name), kind, f"{where}.{name}") for name, kind in (("severity", Severity), ("outcome", Outcome)))
     return SavedFinding(text(values, "rule_id", where), Severity(severity), Outcome(outcome), tuple(seen))
@@ -102,7 +110,7 @@ def text(values: dict[str, Any], name: str, where: str = "report") -> str:
     """The text ``name`` of an object."""
     value = values.get(name)
     if not isinstance(value, str):
-        raise _WrongError(f"{where}.{name} is no text")
+        raise WrongError(f"{where}.{name} is no text")
     return value
 
 
@@ -110,13 +118,13 @@ def table(values: dict[str, Any], name: str, where: str = "report") -> list[Any]
     """The list ``name`` of an object."""
     value = values.get(name)
     if not isinstance(value, list):
-        raise _WrongError(f"{where}.{name} is no list")
+        raise WrongError(f"{where}.{name} is no list")
     return value
 
 
 def _one_of(value: object, words: Iterable[str], where: str) -> str:
     if value not in (known := [str(each) for each in words]):
-        raise _WrongError(f"{where} is {str(value)[:60]!r}, none of {', '.join(known)}")
+        raise WrongError(f"{where} is {str(value)[:60]!r}, none of {', '.join(known)}")
     return str(value)
 
 

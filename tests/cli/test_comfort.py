@@ -91,7 +91,7 @@ def test_groff_finds_nothing_wrong_with_the_manual_page():
 
 
 def test_doctor_ends_every_complaint_with_a_command():
-    hide = "import sys; sys.modules['pyfsxfs'] = sys.modules['lzma'] = sys.modules['guestfs'] = None; "
+    hide = "import sys; sys.modules['pyfsxfs'] = sys.modules['lzma'] = sys.modules['sqlalchemy'] = sys.modules['guestfs'] = None; "
     done = subprocess.run(
         [sys.executable, "-c", hide + PROGRAM, "doctor"], capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
@@ -99,6 +99,7 @@ def test_doctor_ends_every_complaint_with_a_command():
     assert done.returncode == 2
     assert missing["pyfsxfs"].endswith(f"run: {sys.executable} -m pip install libfsxfs-python")
     assert missing["lzma"].endswith("run: sudo apt-get install python3-full, and use that Python")
+    assert missing["sqlalchemy"].endswith(f"run: {sys.executable} -m pip install 'vhdprep[audit]'")
     assert any(missing["guestfs"].endswith(each) for each in ("python3-guestfs", "-m venv --system-site-packages DIR"))
 
 

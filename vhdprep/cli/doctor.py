@@ -17,6 +17,11 @@ _PARTS = (
     ("lzma", None, "initramfs packed with xz"),
     ("bz2", None, "initramfs packed with bzip2"),
 )
+_EXTRAS = (
+    ("sqlalchemy", "SQLAlchemy", "audit", "the history of reports (`vhdprep audit`)"),
+    ("psycopg", "psycopg", "audit-postgresql", "the history on a PostgreSQL server"),
+)
+"""What is not needed to read an image: module, package, extra, what for."""
 
 
 def _version(package: str | None) -> str:
@@ -60,8 +65,9 @@ def doctor(
     appliance: bool = typer.Option(False, "--appliance", help="Start libguestfs's appliance as well; without KVM that takes half a minute."),
 ) -> None:
     """Show what this host can read, and the command that gets what is missing; exit 2 when a reader is missing."""
-    import importlib
+    import importlib.util
     import platform
+    import sys
     import warnings
 
     from vhdprep import __version__
@@ -87,6 +93,10 @@ def doctor(
                 else ""
             )
             typer.echo(f"  works    {module:<13} {version:<14} {what}{slow}")
+    for module, package, extra, what in _EXTRAS:
+        there = importlib.util.find_spec(module) is not None
+        said = f"{_version(package):<14} {what}" if there else f"not done without it: {what}; run: {sys.executable} -m pip install 'vhdprep[{extra}]'"
+        typer.echo(f"  {'works' if there else 'missing':<8} {module:<13} {said}")
     _say_appliance(start=appliance)
     if missing:
         raise typer.Exit(2)

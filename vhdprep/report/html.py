@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from vhdprep.model import DiskReport, Report, Volume
 
-_LOOKS = {Verdict.READY: "ready", Verdict.NOT_READY: "error", Verdict.INCONCLUSIVE: "warning", None: "note"}
+LOOKS = {Verdict.READY: "ready", Verdict.NOT_READY: "error", Verdict.INCONCLUSIVE: "warning", None: "note"}
+"""The colour of a verdict."""
 _MEANS = {
     Verdict.READY: "Every error rule that was asked and applies passed, and everything that had to be read was read.",
     Verdict.NOT_READY: "At least one error rule failed. Fix what is named below before the upload, and check again.",
@@ -50,15 +51,19 @@ class Bar(NamedTuple):
 
 def render(report: Report, *, verbose: bool = False, colour: bool = False, width: int = 80) -> str:
     """The page. Every value in it is escaped twice: what cannot be seen by ``words.safe``, what is markup by the template engine."""
-    engine = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+    return engine().get_template("html.jinja").render(_values(report, verbose=verbose)) + "\n"
+
+
+def engine(*folders: Path) -> Environment:
+    """The template engine of pages, with the templates of ``folders`` and of this one."""
+    return Environment(
+        loader=FileSystemLoader([*folders, Path(__file__).parent]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return engine.get_template("html.jinja").render(_values(report, verbose=verbose)) + "\n"
 
 
 def _visible(value: Any) -> Any:
@@ -71,7 +76,7 @@ def _values(report: Report, *, verbose: bool) -> dict[str, Any]:
         "report": report,
         "words": words,
         "verdict": words.VERDICTS[report.verdict],
-        "look": _LOOKS[report.verdict],
+        "look": LOOKS[report.verdict],
         "means": " ".join(part for part in (_MEANS[report.verdict], _may_be_uploaded(report)) if part),
         "failed": failed,
         "undecided": words.undecided(report, everything=verbose),
