@@ -19,6 +19,13 @@ _PARTS = (
 )
 
 
+_EXTRAS = (
+    ("securesystemslib", "attest", "signed statements: check --attest, verify"),
+    ("distributed", "fleet", "fleet check --scheduler, on the workers of a Dask cluster"),
+)
+"""What only some need: module, extra, what it is for."""
+
+
 def _version(package: str | None) -> str:
     from importlib import metadata
 
@@ -56,6 +63,18 @@ def _say_appliance(*, start: bool) -> None:
     )
 
 
+def _say_extras() -> None:
+    """Which of the extras are there; they are not imported, for some take long."""
+    from importlib.util import find_spec
+
+    typer.echo("extras:")
+    for module, extra, what in _EXTRAS:
+        if find_spec(module):
+            typer.echo(f"  works    {extra:<13} {_version(module):<14} {what}")
+        else:
+            typer.echo(f"  missing  {extra:<13} not done without it: {what}; run: {_cure(f'{chr(39)}vhdprep[{extra}]{chr(39)}')}")
+
+
 def doctor(
     appliance: bool = typer.Option(False, "--appliance", help="Start libguestfs's appliance as well; without KVM that takes half a minute."),
 ) -> None:
@@ -87,6 +106,7 @@ def doctor(
                 else ""
             )
             typer.echo(f"  works    {module:<13} {version:<14} {what}{slow}")
+    _say_extras()
     _say_appliance(start=appliance)
     if missing:
         raise typer.Exit(2)
