@@ -25,6 +25,8 @@ def main() -> None:
     """Answer until there are no more jobs."""
     answers = os.fdopen(os.dup(1), "w", encoding="ascii", newline="\n")
     os.dup2(2, 1)  # what a library prints is no answer
+    if hasattr(os, "register_at_fork"):  # who waits for the answer must see that this process died, whatever its child does
+        os.register_at_fork(after_in_child=lambda: os.close(answers.fileno()))
     gc.disable()  # a job's garbage goes with its child
     for line in sys.stdin:
         subject, options, stamp = json.loads(line)

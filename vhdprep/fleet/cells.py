@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.fleet.cell import ERROR, REPORT
@@ -85,12 +86,10 @@ class Cell:
         self.end()
 
     def end(self) -> None:
-        """End it at once, and the child that it reads in."""
-        if hasattr(os, "killpg") and self._process.poll() is None:
-            try:
+        """End it at once, and the child that it reads in. Until it is waited for, its number is nobody else's."""
+        if hasattr(os, "killpg") and self._process.returncode is None:
+            with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                return
         self._process.kill()
 
     def close(self) -> None:
@@ -98,11 +97,9 @@ class Cell:
         self.end()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
-            if pipe and not pipe.closed:
-                try:
+            if pipe:
+                with suppress(BrokenPipeError):  # a job that was not taken
                     pipe.close()
-                except BrokenPipeError:  # a job that was not taken
-                    continue
 
 
 class Cells:
