@@ -44,7 +44,7 @@ def test_nothing_is_posix_only(path):
 @pytest.mark.parametrize(
     "path",
     [path for path in MODULES if not {"cli", "prepare"} & set(path.parts) and path.parts[-2:] not in WRITERS],
-    ids=lambda path: path.relative_to(ROOT).as_posix()
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
 )
 def test_the_core_never_prints_nor_opens_for_writing(path):
     for node in parsed(path):

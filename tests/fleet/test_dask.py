@@ -8,13 +8,14 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.fleet.test_local import wait_for
 
 pytestmark = [
-    pytest.mark.skipif(not hasattr(os, "fork") or not os.path.isdir("/proc"), reason="these tests look at processes as Linux shows them"),
+    pytest.mark.skipif(not hasattr(os, "fork") or not Path("/proc").is_dir(), reason="these tests look at processes as Linux shows them"),
     pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="Dask is not installed: pip install 'vhdprep[fleet]'"),
 ]
 SCHEDULER = ("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
@@ -102,8 +103,8 @@ def test_a_scheduler_that_goes_away_ends_the_run_and_what_came_back_is_kept(flee
     process = fleet.start("images", "--scheduler", cluster.address, "--results", "kept", "--quiet")
     wait_for(lambda: kept.exists() and len(list(kept.glob("*.json"))) >= 2)
     cluster.scheduler.kill()
-    out, _ = process.communicate(timeout=90)
-    assert (process.returncode, out) == (3, "8 images: INCONCLUSIVE\n")
+    out, err = process.communicate(timeout=90)
+    assert (process.returncode, out, err) == (3, "8 images: INCONCLUSIVE\n", "")
     assert fleet.summary("images", "--results", "kept")["run"]["reused"] >= 2
 
 

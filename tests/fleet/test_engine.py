@@ -37,8 +37,8 @@ class Flaky(Executor):
 
 def carried(*names):
     executor = Flaky()
-    spread = engine.Engine("test", executor, 2, lambda error: isinstance(error, LostError))
-    return dict((job.subject, answer) for job, answer in engine.carry_out(spread, [Job(each, Options(), "") for each in names], lambda _: 1))
+    spread = engine.Engine("test", executor, 2, cells.ask, lambda error: isinstance(error, LostError))
+    return {job.subject: answer for job, answer in engine.carry_out(spread, [Job(each, Options(), "") for each in names], lambda _: 1)}
 
 
 def test_a_job_whose_worker_was_lost_is_handed_out_again_but_not_for_ever():
@@ -60,7 +60,7 @@ def test_no_more_jobs_are_taken_than_are_handed_out():
             taken.append(number)
             yield Job("0", Options(), "")
 
-    answers = engine.carry_out(engine.Engine("test", Flaky(), 3, lambda _: False), jobs(), lambda _: 1)
+    answers = engine.carry_out(engine.Engine("test", Flaky(), 3, cells.ask, lambda _: False), jobs(), lambda _: 1)
     next(answers)
     assert taken == [0, 1, 2]
     assert len(list(answers)) == 9

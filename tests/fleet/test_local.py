@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork") or not os.path.isdir("/proc"), reason="these tests look at processes as Linux shows them")
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork") or not Path("/proc").is_dir(), reason="these tests look at processes as Linux shows them")
 
 
 def verdicts(summary):
@@ -132,7 +133,7 @@ def test_a_disk_of_a_named_machine_is_judged_with_it_and_not_by_itself(fleet):
     (fleet.folder / "wrong.yaml").write_text("discs: []\n")
     summary = fleet.summary("vm.yaml", "wrong.yaml", "images", "--results", "kept")
     assert [each["subject"] for each in summary["images"]] == ["images/other.vhd", "vm.yaml", "wrong.yaml"]
-    assert errors(summary)["wrong.yaml"].startswith("wrong.yaml:1: unknown key 'discs'")
+    assert errors(summary)["wrong.yaml"].endswith("wrong.yaml:1: unknown key 'discs'; did you mean disks?")
     report = json.loads((fleet.folder / summary["images"][1]["report"]).read_text())
     assert (report["target"], [each["role"] for each in report["disks"]]) == ("specialized", ["os", "data"])
     fleet.judged()
@@ -160,7 +161,10 @@ def test_waivers_digests_and_severity_count_as_for_check(fleet):
         (["images", "--all", "--timeout", "0"], "--timeout takes seconds, not 0"),
         (["images", "--all", "--fail-on", "note"], "--fail-on takes error or warning, not 'note'"),
         (["images", "--all", "--fresh"], "--fresh is about --results DIR; without it everything is judged anyway"),
-        (["images", "--all", "--format", "selftest"], "there is no report format 'selftest'; choose one of: text, json, markdown, sarif, junit, html"),
+        (
+            ["images", "--all", "--format", "selftest"],
+            "there is no report format 'selftest'; choose one of: text, json, markdown, sarif, junit, html",
+        ),
         (["images", "--all", "--output", "images/a.img"], "images/a.img: is the image; name another file for the report"),
         (["images", "--all", "--select", "nothing"], "no rule is called 'nothing'; see `vhdprep rules list`"),
         (["@nowhere"], "nowhere: the list cannot be read (No such file or directory)"),

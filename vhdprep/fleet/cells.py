@@ -127,15 +127,20 @@ class Cells:
                 return answer
         return Answer(None, f"the worker died {MAX_TRIES} times while it judged it, last of {died}")
 
-    def stop(self, *, again: bool = False) -> None:
-        """End all of them; with ``again`` new ones may be started later."""
+    def stop(self) -> None:
+        """End all of them, also those that are at work, for good."""
         with self._lock:
-            self._stopped = not again
-            for each in (*self._idle, *self._busy):
+            self._stopped = True
+            for each in self._busy:
                 each.end()
-            for each in self._idle:
-                each.close()
-            self._idle.clear()
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        """End those that have nothing to do; who asks later gets new ones."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for each in idle:
+            each.close()
 
     def _take(self) -> Cell:
         with self._lock:
@@ -157,15 +162,15 @@ class Cells:
         return died
 
 
-CELLS = Cells()
-"""Those of this process, be it the program or a worker of a cluster."""
+_OF_WORKER = Cells()
+"""Those of a worker of a cluster, which may work for several programs."""
 
 
 def ask(job: Job, seconds: float) -> Answer:
-    """The answer to one job, from a cell of the process that this is called in."""
-    return CELLS.ask(job, seconds)
+    """The answer to one job, from a cell of the worker that this is called in."""
+    return _OF_WORKER.ask(job, seconds)
 
 
-def stop_all() -> None:
-    """End the cells of the process that this is called in; the next job starts new ones."""
-    CELLS.stop(again=True)
+def close_idle() -> None:
+    """End cells of the worker that this is called in that have nothing to do."""
+    _OF_WORKER.close_idle()

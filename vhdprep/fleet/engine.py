@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,6 +36,8 @@ class Engine(NamedTuple):
     executor: Executor
     window: int
     """Jobs that are handed out at a time: memory is bounded by them, not by the number of images."""
+    ask: Callable[[Job, float], Answer]
+    """What is carried out, wherever that is."""
     is_lost: Callable[[BaseException], bool]
     """Whether an error says that the worker was lost, rather than that the job failed."""
 
@@ -45,7 +48,7 @@ def carry_out(engine: Engine, jobs: Iterable[Job], seconds: Callable[[Job], floa
     pending: dict[Future[Answer], tuple[Job, int]] = {}
 
     def submit(job: Job, lost: int) -> None:
-        pending[engine.executor.submit(cells.ask, job, seconds(job))] = (job, lost)
+        pending[engine.executor.submit(engine.ask, job, seconds(job))] = (job, lost)
 
     for job in islice(todo, engine.window):
         submit(job, 0)
@@ -69,13 +72,12 @@ def _said(error: BaseException) -> str:
 @contextmanager
 def processes(jobs: int) -> Iterator[Engine]:
     """So many processes of this machine. When the block ends, however it does, none is left."""
-    threads = ThreadPoolExecutor(jobs, "vhdprep-fleet")
+    threads, own = ThreadPoolExecutor(jobs, "vhdprep-fleet"), cells.Cells()
     try:
-        yield Engine("processes", threads, 2 * jobs, lambda _: False)
+        yield Engine("processes", threads, 2 * jobs, own.ask, lambda _: False)
     finally:
-        cells.CELLS.stop()
+        own.stop()
         threads.shutdown(wait=True, cancel_futures=True)
-        cells.stop_all()
 
 
 @contextmanager
@@ -90,6 +92,8 @@ def dask(scheduler: str, jobs: int) -> Iterator[Engine]:
         distributed: Any = importlib.import_module("distributed")
     except ImportError as error:
         raise BackendUnavailable("Dask is not installed: pip install 'vhdprep[fleet]'") from error
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters of it is said by the answers
     try:
         cluster = distributed.LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None) if scheduler == LOCAL else None
         client = distributed.Client(cluster or scheduler, timeout=MAX_START)
@@ -99,10 +103,12 @@ def dask(scheduler: str, jobs: int) -> Iterator[Engine]:
     threads = sum(client.nthreads().values())
     executor = client.get_executor(pure=False, retries=0)
     try:
-        yield Engine("dask", executor, 4 * threads, lambda error: isinstance(error, distributed.KilledWorker))
+        yield Engine("dask", executor, 4 * threads, cells.ask, lambda error: isinstance(error, distributed.KilledWorker))
     finally:
         executor.shutdown(wait=False)
-        client.run(cells.stop_all, on_error="ignore")
+        if client.status == "running":  # not where the scheduler is gone
+            with suppress(OSError):
+                client.run(cells.close_idle, on_error="ignore")
         client.close()
         if cluster is not None:
             cluster.close()
