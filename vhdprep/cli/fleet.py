@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -13,7 +14,6 @@ from vhdprep.cli import check as checking
 from vhdprep.cli import common, digests
 from vhdprep.cli import gate as gates
 from vhdprep.errors import UsageError
-from vhdprep.fleet.cells import MAX_WAIT
 from vhdprep.fleet.report import REPORTERS
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Judge many images in one run.", no_args_is_help=True, rich_markup_mode=None)
 MAX_JOBS = 1024
 """Processes that one run starts."""
+_GARBAGE = 100_000
+"""Objects between two collections: reports are trees of hundreds of thousands, and hold no circles."""
 _EXIT_STOPPED = 128 + 2
 
 
@@ -51,7 +53,12 @@ ResultsOption = Annotated[
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Judge everything, whatever --results holds.")]
 AllOption = Annotated[bool, typer.Option("--all", help="Take every file of a folder for an image, whatever it is called.")]
-TimeoutOption = Annotated[int, typer.Option("--timeout", metavar="SECONDS", help="The longest that one image may take by the clock, digests aside.")]
+TimeoutOption = Annotated[
+    int | None,
+    typer.Option(
+        "--timeout", metavar="SECONDS", help="The longest that one image may take by the clock, digests aside.", show_default="half an hour"
+    ),
+]
 FormatOption = Annotated[str, typer.Option("--format", help=f"{', '.join(REPORTERS)}.", autocompletion=complete_formats)]
 
 
@@ -63,7 +70,7 @@ def check(
     results: ResultsOption = None,
     fresh: FreshOption = False,
     everything: AllOption = False,
-    timeout: TimeoutOption = MAX_WAIT,
+    timeout: TimeoutOption = None,
     target: checking.AsOption = None,
     report_format: FormatOption = "text",
     output: common.OutputOption = None,
@@ -84,7 +91,8 @@ def check(
 
     Exit code of the worst verdict: 1 any not ready, else 3 any inconclusive, else 0; 2 nothing was judged.
     """
-    from vhdprep.fleet import inputs
+    gc.set_threshold(_GARBAGE)
+    from vhdprep.fleet import cells, inputs
     from vhdprep.fleet.results import Results
     from vhdprep.fleet.run import Plan, judge_all
     from vhdprep.fleet.work import Options, load
@@ -99,7 +107,7 @@ def check(
     stopped: list[bool] = []
     _end_as_interrupted()
     with common.Progress(after=1) as progress:
-        summary = judge_all(Plan(named, options, number, scheduler, kept, timeout), progress, on_stop=lambda: stopped.append(True))
+        summary = judge_all(Plan(named, options, number, scheduler, kept, timeout or cells.MAX_WAIT), progress, on_stop=lambda: stopped.append(True))
     if quiet and not output:
         pairs = pairs[1:]
     from vhdprep.fleet.report import load_reporter
@@ -111,14 +119,14 @@ def check(
     raise typer.Exit(_EXIT_STOPPED if stopped else common.EXIT_CODES[summary.verdict])
 
 
-def _checked(jobs: int | None, timeout: int, options: Options, *, fresh: bool, results: Path | None) -> int:
+def _checked(jobs: int | None, timeout: int | None, options: Options, *, fresh: bool, results: Path | None) -> int:
     """How many processes; what no option can mean is refused before anything is started."""
     from vhdprep.check import BOTH
     from vhdprep.disk.backend import load_backend
 
     if jobs is not None and not 0 < jobs <= MAX_JOBS:
         raise UsageError(f"--jobs takes 1 to {MAX_JOBS}, not {jobs}")
-    if timeout <= 0:
+    if timeout is not None and timeout <= 0:
         raise UsageError(f"--timeout takes seconds, not {timeout}")
     if options.fail_on not in ("error", "warning"):
         raise UsageError(f"--fail-on takes error or warning, not {options.fail_on!r}")

@@ -62,7 +62,7 @@ class Results:
         except (UsageError, KeyError, TypeError):
             return None
 
-    def keep(self, path: Path, report: dict[str, Any]) -> None:
+    def keep(self, path: Path, report: str) -> None:
         """Write a report, and put away the one that said the same of the image as it was.
 
         Raises:
@@ -71,7 +71,7 @@ class Results:
         draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             with draft.open("x", encoding="ascii") as file:
-                file.write(json.dumps(report, indent=1) + "\n")
+                file.write(report + "\n")
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)

@@ -115,13 +115,12 @@ def _take(answer: cells.Answer, asked: _Todo, results: Results | None, gathered:
         gathered.fail(subject, answer.error or "no reason was given")
         return
     try:
-        report = json.loads(answer.report)
-        gathered.add(subject, report, str(asked.place) if results and asked.place else None)
+        gathered.add(subject, json.loads(answer.report), str(asked.place) if results and asked.place else None)
     except (ValueError, UsageError) as error:
         gathered.fail(subject, f"what came back is no report ({error})")
         return
     if results and asked.place:
-        results.keep(asked.place, report)
+        results.keep(asked.place, answer.report)
 
 
 def _size(path: str) -> int:
