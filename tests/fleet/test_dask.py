@@ -26,8 +26,8 @@ class Cluster:
     """A scheduler and workers, each a process."""
 
     def __init__(self, fleet):
-        self.environment = {**fleet.environment, "PYTHONPATH": fleet.environment["PYTHONPATH"], "PYTHONWARNINGS": "ignore"}
-        self.folder, self.all, self.workers = fleet.folder, [], []
+        self.environment = {**fleet.environment, "PYTHONWARNINGS": "ignore"}
+        self.all, self.workers = [], []
         self.scheduler = self._start(*SCHEDULER)
         lines = iter(self.scheduler.stderr.readline, "")
         self.address = next(found[0] for line in lines if (found := re.search(r"tcp://127\.0\.0\.1:\d+", line)))
@@ -38,7 +38,7 @@ class Cluster:
     def _start(self, *arguments, quiet=False):
         command = [sys.executable, "-m", *arguments]
         errors = subprocess.DEVNULL if quiet else subprocess.PIPE
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, text=True, env=self.environment, cwd=self.folder)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, text=True, env=self.environment, cwd="/")
         self.all.append(process)
         return process
 

@@ -38,7 +38,10 @@ WhatArgument = Annotated[
     list[str],
     typer.Argument(metavar="WHAT...", help="Folders, images, patterns, manifests (.yaml), or @LIST: a file with one of these a line."),
 ]
-JobsOption = Annotated[int | None, typer.Option("--jobs", metavar="N", help="Processes.", show_default="as many as there are processors")]
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", metavar="N", help="Processes on this machine.", show_default="as many as there are processors"),
+]
 SchedulerOption = Annotated[
     str | None,
     typer.Option(
@@ -98,7 +101,14 @@ def check(
     from vhdprep.fleet.work import Options, load
 
     options = Options(
-        str(target) if target else None, _paths(rules), tuple(selected or ()), tuple(ignored or ()), _path(waivers), fail_on, backend, digest
+        str(target) if target else None,
+        tuple(map(str, rules or ())),
+        tuple(selected or ()),
+        tuple(ignored or ()),
+        str(waivers) if waivers else None,
+        fail_on,
+        backend,
+        digest,
     )
     number = _checked(jobs, timeout, options, fresh=fresh, results=results)
     named = inputs.find(what, everything=everything)
@@ -135,15 +145,6 @@ def _checked(jobs: int | None, timeout: int | None, options: Options, *, fresh: 
     if options.backend != BOTH:
         load_backend(options.backend)
     return jobs or os.cpu_count() or 1
-
-
-def _path(path: Path | None) -> str | None:
-    """Absolute: a worker elsewhere has another folder that it works in."""
-    return str(path.absolute()) if path else None
-
-
-def _paths(paths: list[Path] | None) -> tuple[str, ...]:
-    return tuple(str(each.absolute()) for each in paths or ())
 
 
 def _end_as_interrupted() -> None:

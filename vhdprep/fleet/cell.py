@@ -29,13 +29,17 @@ def main() -> None:
         os.register_at_fork(after_in_child=lambda: os.close(answers.fileno()))
     gc.disable()  # a job's garbage goes with its child
     for line in sys.stdin:
-        subject, options, stamp = json.loads(line)
-        answers.write(_answer(Job(subject, _options(options), stamp)) + "\n")
+        subject, options, stamp, folder = json.loads(line)
+        answers.write(_answer(Job(subject, _options(options), stamp, folder)) + "\n")
         answers.flush()
         gc.collect()
 
 
 def _answer(job: Job) -> str:
+    try:
+        os.chdir(job.folder)
+    except OSError as error:
+        return ERROR + json.dumps(f"{job.folder}: the worker has no such folder ({error.strerror}); mount it in the same place there")
     try:
         _warm_up(job.options)
         return REPORT + judge(job)

@@ -23,6 +23,8 @@ LOCAL = "local"
 """In the place of a scheduler's address: Dask's own, on this machine."""
 MAX_START = 60
 """Seconds that a cluster may take until it has a worker."""
+MIN_WINDOW = 32
+"""Jobs that a cluster is given at a time at least: workers may join later."""
 MAX_LOST = 3
 """Times that a job is handed out again because the workers that had it were lost."""
 _LOOK_UP = 1.0
@@ -103,7 +105,7 @@ def dask(scheduler: str, jobs: int) -> Iterator[Engine]:
     threads = sum(client.nthreads().values())
     executor = client.get_executor(pure=False, retries=0)
     try:
-        yield Engine("dask", executor, 4 * threads, cells.ask, lambda error: isinstance(error, distributed.KilledWorker))
+        yield Engine("dask", executor, max(4 * threads, MIN_WINDOW), cells.ask, lambda error: isinstance(error, distributed.KilledWorker))
     finally:
         executor.shutdown(wait=False)
         if client.status == "running":  # not where the scheduler is gone

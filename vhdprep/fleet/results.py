@@ -48,7 +48,7 @@ class Results:
             seen = [_seen(each) for each in files]
         except OSError:
             return None
-        asked = _short([job.subject, job.options])
+        asked = _short([job.subject, os.path.realpath(job.subject), job.options])
         name = _UNSAFE.sub("-", Path(job.subject).name)[:MAX_NAME]
         return self._folder / f"{name}.{asked}.{_short([job.stamp, self._current, seen])}.json"
 

@@ -83,7 +83,7 @@ def _missing(plan: Plan, stamp: str, gathered: Gathering) -> dict[str, _Todo]:
     """What has to be judged, by name; what is there already, and what cannot be judged, goes into ``gathered``."""
     todo = {}
     for each in plan.named:
-        job = Job(each.subject, plan.options, stamp)
+        job = Job(each.subject, plan.options, stamp, str(Path.cwd()))
         place = plan.results.path(job, each.disks) if plan.results else None
         kept = plan.results.find(place) if plan.results and place else None
         if each.wrong is not None:

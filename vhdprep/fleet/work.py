@@ -47,6 +47,8 @@ class Job(NamedTuple):
     options: Options
     stamp: str
     """What whoever asks has loaded; see ``Loaded``."""
+    folder: str = "."
+    """What paths count from, here and on any worker."""
 
 
 class Subject(NamedTuple):
