@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vhdprep import hostfile
 from vhdprep.declared import Declared, DeclaredDisk
-from vhdprep.errors import Complaint, RuleError
+from vhdprep.errors import Complaint, RuleError, UsageError
 from vhdprep.guest.formats import yamltext
 from vhdprep.guest.formats.plain import Lines
 from vhdprep.model import Target
@@ -80,6 +80,18 @@ def load(path: Path) -> Declared:
     data = _read(path)
     before = data.get("previous")
     return _declared(path, data)._replace(previous=None if before is None else _declared(place := path.parent / before, _read(place)))
+
+
+def target(declared: Declared | None, asked: Target | None) -> Target:
+    """What the image is to become: as it was asked for, by the manifest, else a generalized image.
+
+    Raises:
+        UsageError: the two differ.
+    """
+    stated = declared.fields.get("destination") if declared else None
+    if asked is not None and stated is not None and asked != stated:
+        raise UsageError(f"--as, or the plan, says {asked}, and {declared.path if declared else ''} says `destination: {stated}`; leave one out")
+    return asked or (Target(str(stated)) if stated is not None else Target.GENERALIZED)
 
 
 def _read(path: Path) -> Lines:

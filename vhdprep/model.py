@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vhdprep.declared import Declared
     from vhdprep.policy import PolicyItem
     from vhdprep.remedy import Remedy
-    from vhdprep.storage import Digests
+    from vhdprep.storage import Digests, Subvolume
 
 
 class Absent(Enum):
@@ -132,16 +132,6 @@ class Container(NamedTuple):
     fields: Mapping[str, str | int] = MappingProxyType({})
     """Every field of the footer and header: ``footer:cookie`` …, ``header:block_size`` …, ``vhdx:block_size`` …."""
     defects: tuple[Defect, ...] = ()
-
-
-class Subvolume(NamedTuple):
-    """A tree of files inside a file system that can be mounted by itself (btrfs)."""
-
-    id: int
-    path: str
-    """From the top level, without a leading slash; empty for the top level itself."""
-    is_default: bool = False
-    """It is mounted when none is named."""
 
 
 class Volume(NamedTuple):

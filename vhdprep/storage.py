@@ -14,6 +14,16 @@ class Digests(NamedTuple):
     """SHA-256 of all bytes that a guest sees; None = the file holds no whole disk that is read here."""
 
 
+class Subvolume(NamedTuple):
+    """A tree of files inside a file system that can be mounted by itself (btrfs)."""
+
+    id: int
+    path: str
+    """From the top level, without a leading slash; empty for the top level itself."""
+    is_default: bool = False
+    """It is mounted when none is named."""
+
+
 class StorageGroup(NamedTuple):
     """What lies on several volumes together: an array, a volume group, a file system of several devices, a pool."""
 

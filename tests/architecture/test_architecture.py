@@ -12,6 +12,8 @@ MODULES = sorted((ROOT / "vhdprep").rglob("*.py"))
 POSIX_ONLY_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "select", "termios", "tty", "syslog"}
 POSIX_ONLY_CALLS = {"fork", "geteuid", "getuid", "mkfifo", "pread", "preadv", "sysconf", "sendfile", "posix_fadvise", "uname", "SEEK_DATA", "SEEK_HOLE",
                     "SIGALRM", "setitimer", "alarm"}  # fmt: skip
+WRITERS = {("fleet", "results.py"), ("fleet", "cells.py"), ("fleet", "cell.py")}
+"""They keep reports, start processes, and answer through a pipe."""
 
 
 def parsed(path):
@@ -40,7 +42,9 @@ def test_nothing_is_posix_only(path):
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in MODULES if not {"cli", "prepare"} & set(path.parts)], ids=lambda path: path.relative_to(ROOT).as_posix()
+    "path",
+    [path for path in MODULES if not {"cli", "prepare"} & set(path.parts) and path.parts[-2:] not in WRITERS],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
 )
 def test_the_core_never_prints_nor_opens_for_writing(path):
     for node in parsed(path):
@@ -56,7 +60,7 @@ def test_every_except_names_what_it_catches(path):
     for node in parsed(path):
         if isinstance(node, ast.ExceptHandler):
             broad = node.type is None or (isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException"))
-            assert not broad or path.name in ("evaluate.py", "isolate.py", "partial.py", "foreign.py")
+            assert not broad or path.name in ("evaluate.py", "isolate.py", "partial.py", "foreign.py", "cell.py")
 
 
 def test_types_are_published():

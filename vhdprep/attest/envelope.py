@@ -25,8 +25,9 @@ def sign(payload: bytes, key: Path, passphrase: str | None = None) -> str:
         UsageError: the key cannot be read or used.
         BackendUnavailable: securesystemslib is not installed.
     """
-    signing, dsse = _library()
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # late: only who signs needs it
+    signing, dsse, failures = _library()
+    from cryptography.exceptions import UnsupportedAlgorithm  # late: only who signs needs it
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     data = hostfile.read(key, MAX_KEY, "the key", "key")
     try:
@@ -36,7 +37,7 @@ def sign(payload: bytes, key: Path, passphrase: str | None = None) -> str:
     except TypeError as error:
         hint = "it needs a passphrase: VHDPREP_KEY_PASSPHRASE" if passphrase is None else "it needs no passphrase"
         raise UsageError(f"{key}: the private key cannot be opened; {hint}") from error
-    except Exception as error:  # what these libraries raise is of many families
+    except (ValueError, UnsupportedAlgorithm, failures.Error) as error:
         raise UsageError(f"{key}: is no private key that can be used (PEM; Ed25519, ECDSA or RSA)") from error
     return json.dumps(envelope.to_dict(), indent=1) + "\n"
 
@@ -49,13 +50,11 @@ def open_envelope(path: Path, key: Path) -> bytes:
         UsageError: one of the files cannot be read, or is something else.
         BackendUnavailable: securesystemslib is not installed.
     """
-    signing, dsse = _library()
+    signing, dsse, failures = _library()
     public = _public(signing, key)
     try:
         envelope = dsse.Envelope.from_dict(json.loads(hostfile.read(path, MAX_ENVELOPE, "the attestation", "attestation")))
-    except UsageError:
-        raise
-    except Exception as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, failures.Error) as error:
         raise NotProven(f"{path}: is no attestation, or a damaged one; `vhdprep check --attest` makes them") from error
     if envelope.payload_type != PAYLOAD_TYPE:
         raise NotProven(f"{path}: holds {envelope.payload_type[:80]!r}, not an in-toto statement")
@@ -63,26 +62,28 @@ def open_envelope(path: Path, key: Path) -> bytes:
         raise NotProven(f"{path}: was signed with another key than {key}")
     try:
         envelope.verify([public], 1)
-    except Exception as error:
+    except (ValueError, failures.Error) as error:
         raise NotProven(f"{path}: the signature does not fit the statement: one of them was changed after it was signed") from error
     payload: bytes = envelope.payload
     return payload
 
 
 def _public(signing: Any, key: Path) -> Any:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     data = hostfile.read(key, MAX_KEY, "the key", "key")
     try:
         return signing.SSlibKey.from_crypto(load_pem_public_key(data))
-    except Exception as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise UsageError(f"{key}: is no public key that can be used (PEM; Ed25519, ECDSA or RSA)") from error
 
 
-def _library() -> tuple[Any, Any]:
+def _library() -> tuple[Any, Any, Any]:
     try:
         from securesystemslib import dsse
+        from securesystemslib import exceptions as failures
         from securesystemslib import signer as signing
     except ImportError as error:
         raise BackendUnavailable("attestations need securesystemslib; install it: pip install 'vhdprep[attest]'") from error
-    return signing, dsse
+    return signing, dsse, failures

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vhdprep.cli import audit, check, completion, diff, doctor, files, inspect, prepare, rules, verify
+from vhdprep.cli import audit, check, completion, diff, doctor, files, fleet, inspect, prepare, rules, verify
 from vhdprep.cli.common import EXIT_USAGE
 from vhdprep.errors import VhdprepError
 from vhdprep.report.words import safe
@@ -34,6 +34,7 @@ app.command("cat")(files.cat)
 app.command("prepare")(prepare.prepare)
 app.command("diff")(diff.diff)
 app.command("verify")(verify.verify)
+app.add_typer(fleet.app, name="fleet")
 app.add_typer(audit.app, name="audit")
 app.add_typer(rules.app, name="rules")
 app.command("doctor")(doctor.doctor)

@@ -13,10 +13,11 @@ import typer
 from vhdprep.declared import Declared
 from vhdprep.errors import UsageError
 from vhdprep.model import Target
+from vhdprep.report import ONLY_FOR, REPORTERS
 from vhdprep.report.words import EXIT_CODES as EXIT_CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from vhdprep.model import Report, Target
 
@@ -97,12 +98,11 @@ class Subject(NamedTuple):
         Raises:
             UsageError: the two differ.
         """
-        stated = self.declared.fields.get("destination") if self.declared else None
-        if asked is not None and stated is not None and asked != stated:
-            raise UsageError(
-                f"--as, or the plan, says {asked}, and {self.declared.path if self.declared else ''} says `destination: {stated}`; leave one out"
-            )
-        return asked or (Target(str(stated)) if stated is not None else Target.GENERALIZED)
+        if self.declared is None:
+            return asked or Target.GENERALIZED
+        from vhdprep import manifest as manifests
+
+        return manifests.target(self.declared, asked)
 
 
 def subject(image: Path | None, root: Path | None, data: list[Path] | None, manifest: Path | None = None) -> Subject:
@@ -151,13 +151,21 @@ def write_reports(report: Report, formats: list[tuple[str, Path | None]], *, ver
     """
     from vhdprep.report import load_reporter
 
+    write_rendered(formats, lambda name, **how: load_reporter(name).render(report, verbose=verbose, **how))
+
+
+def write_rendered(formats: list[tuple[str, Path | None]], render: Callable[..., str]) -> None:
+    """Write what ``render(format)`` gives to each file; what goes to standard output is asked for with ``colour`` and ``width`` of the terminal.
+
+    Raises:
+        UsageError: a file cannot be written.
+    """
     for name, path in formats:
-        reporter = load_reporter(name)
         if path is None:
-            say(reporter.render(report, verbose=verbose, colour=use_colour(), width=terminal_width()), nl=False)
+            say(render(name, colour=use_colour(), width=terminal_width()), nl=False)
             continue
         try:
-            path.write_text(reporter.render(report, verbose=verbose), encoding="utf-8")
+            path.write_text(render(name), encoding="utf-8")
         except OSError as error:
             raise UsageError(f"{path}: the report cannot be written ({error.strerror})") from error
 
@@ -178,15 +186,15 @@ def say(text: str, *, nl: bool = True) -> None:
 
 
 def parse_reports(
-    images: Sequence[Path], pairs: list[str] | None, main: tuple[str, Path | None], target: Target | None = None
+    images: Sequence[Path], pairs: list[str] | None, main: tuple[str, Path | None], target: Target | None = None, known: Sequence[str] = REPORTERS
 ) -> list[tuple[str, Path | None]]:
     """The main report's format and file, then every ``FORMAT=FILE`` pair; ``target``: what the image is judged for, None = it is not.
+
+    ``known``: the formats that there are.
 
     Raises:
         UsageError: a pair has no ``=``, a format is unknown or not for this target, or a file is one of the images.
     """
-    from vhdprep.report import ONLY_FOR, REPORTERS
-
     found: list[tuple[str, Path | None]] = [main]
     for pair in pairs or []:
         name, equals, file = pair.partition("=")
@@ -194,8 +202,8 @@ def parse_reports(
             raise UsageError(f"--report takes FORMAT=FILE, not {pair!r}")
         found.append((name, Path(file)))
     for name, path in found:
-        if name not in REPORTERS:
-            raise UsageError(f"there is no report format {name!r}; choose one of: {', '.join(REPORTERS)}")
+        if name not in known:
+            raise UsageError(f"there is no report format {name!r}; choose one of: {', '.join(known)}")
         if ONLY_FOR.get(name, target) is not target:
             raise UsageError(f"the report format {name} is only for `check --as {ONLY_FOR[name]}`")
         refuse_image(path, images)
@@ -266,5 +274,5 @@ class Progress:
         if not done or seconds < 0.5:
             return share
         speed = done / seconds
-        rate = f"{speed / 2**20:.0f} MiB/s" if self._step in _BYTES else f"{speed:.0f} a second"
+        rate = f"{speed / 2**20:.0f} MiB/s" if self._step in _BYTES else f"{speed:.{0 if speed >= 10 else 1}f} a second"
         return f"{share}, {rate}, {(total - done) / speed:.0f} s left"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,7 @@ from vhdprep.errors import UsageError
 
 if TYPE_CHECKING:
     from vhdprep.model import Report
-    from vhdprep.storage import Digests
+    from vhdprep.vhd.digest import Taken
 
 DigestOption = Annotated[bool, typer.Option("--digest", help="Also SHA-256 of the file and of the disk in it; takes as long as reading all of it.")]
 AttestOption = Annotated[
@@ -28,25 +28,6 @@ PASSPHRASE = "VHDPREP_KEY_PASSPHRASE"
 """Environment variable with the key's passphrase."""
 
 
-class Taken(NamedTuple):
-    """Digests of the machine's disks, and when each file was what it is."""
-
-    found: tuple[tuple[Path, os.stat_result, Digests], ...]
-
-    def attach(self, report: Report) -> Report:
-        """The report with them.
-
-        Raises:
-            UsageError: a file changed while it was judged.
-        """
-        disks = []
-        for disk, (path, before, digests) in zip(report.disks, self.found, strict=True):
-            if _moment(before) != _moment(path.stat()):
-                raise UsageError(f"{path}: changed while it was judged; stop what writes to it, and run again")
-            disks.append(disk._replace(digests=digests))
-        return report._replace(disks=tuple(disks))
-
-
 def take(subject: common.Subject, attest: Path | None, key: Path | None, *, wanted: bool) -> Taken | None:
     """The digests, where they are asked for. To be done before ``isolate``: nothing bounds the time that a whole disk takes.
 
@@ -59,17 +40,10 @@ def take(subject: common.Subject, attest: Path | None, key: Path | None, *, want
         return None
     if subject.is_tree:
         raise UsageError("a tree has no digest; name an IMAGE")
-    from vhdprep.vhd.digest import compute
+    from vhdprep.vhd import digest
 
-    found = []
     with common.Progress() as progress:
-        for each in (subject.path, *subject.data):
-            try:
-                before = each.stat()
-            except OSError as error:
-                raise UsageError(f"{each}: cannot be read ({error.strerror})") from error
-            found.append((each, before, compute(each, progress)))
-    return Taken(tuple(found))
+        return digest.take((subject.path, *subject.data), progress)
 
 
 def write_attestation(report: Report, attest: Path, key: Path) -> None:
@@ -86,7 +60,3 @@ def write_attestation(report: Report, attest: Path, key: Path) -> None:
         attest.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{attest}: the attestation cannot be written ({error.strerror})") from error
-
-
-def _moment(found: os.stat_result) -> tuple[int, int, int, int]:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

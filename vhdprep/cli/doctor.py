@@ -18,10 +18,12 @@ _PARTS = (
     ("bz2", None, "initramfs packed with bzip2"),
 )
 _EXTRAS = (
-    ("sqlalchemy", "SQLAlchemy", "audit", "the history of reports (`vhdprep audit`)"),
-    ("psycopg", "psycopg", "audit-postgresql", "the history on a PostgreSQL server"),
+    ("securesystemslib", "attest", "signed statements: check --attest, verify"),
+    ("sqlalchemy", "audit", "the history of reports: audit"),
+    ("psycopg", "audit-postgresql", "the history on a PostgreSQL server"),
+    ("distributed", "fleet", "fleet check --scheduler, on the workers of a Dask cluster"),
 )
-"""What is not needed to read an image: module, package, extra, what for."""
+"""What only some need: module, extra, what it is for."""
 
 
 def _version(package: str | None) -> str:
@@ -61,13 +63,24 @@ def _say_appliance(*, start: bool) -> None:
     )
 
 
+def _say_extras() -> None:
+    """Which of the extras are there; they are not imported, for some take long."""
+    from importlib.util import find_spec
+
+    typer.echo("extras:")
+    for module, extra, what in _EXTRAS:
+        if find_spec(module):
+            typer.echo(f"  works    {extra:<13} {_version(module):<14} {what}")
+        else:
+            typer.echo(f"  missing  {extra:<13} not done without it: {what}; run: {_cure(f'{chr(39)}vhdprep[{extra}]{chr(39)}')}")
+
+
 def doctor(
     appliance: bool = typer.Option(False, "--appliance", help="Start libguestfs's appliance as well; without KVM that takes half a minute."),
 ) -> None:
     """Show what this host can read, and the command that gets what is missing; exit 2 when a reader is missing."""
     import importlib.util
     import platform
-    import sys
     import warnings
 
     from vhdprep import __version__
@@ -93,10 +106,7 @@ def doctor(
                 else ""
             )
             typer.echo(f"  works    {module:<13} {version:<14} {what}{slow}")
-    for module, package, extra, what in _EXTRAS:
-        there = importlib.util.find_spec(module) is not None
-        said = f"{_version(package):<14} {what}" if there else f"not done without it: {what}; run: {sys.executable} -m pip install 'vhdprep[{extra}]'"
-        typer.echo(f"  {'works' if there else 'missing':<8} {module:<13} {said}")
+    _say_extras()
     _say_appliance(start=appliance)
     if missing:
         raise typer.Exit(2)

@@ -109,7 +109,7 @@ def _result(finding: Finding, index: int, report: Report) -> dict[str, Any]:
         "ruleIndex": index,
         "kind": kind,
         "level": str(finding.severity) if kind == "fail" else "none",
-        "message": {"text": _message(text)},
+        "message": {"text": message(text)},
         "locations": [_location(each, report) for each in finding.observations[: words.MAX_PLACES]] or [_location(None, report)],
         "partialFingerprints": {"primaryLocationLineHash": f"{print_of}:1", "vhdprepRule/v1": print_of},
         "suppressions": [_suppression(each) for each in finding.waivers] if waived else [],
@@ -117,7 +117,7 @@ def _result(finding: Finding, index: int, report: Report) -> dict[str, Any]:
     }
 
 
-def _message(text: str) -> str:
+def message(text: str) -> str:
     """Text without what viewers take for an embedded link: ``[text](address)``."""
     return words.safe(text).replace("](", "] (")
 
@@ -130,7 +130,7 @@ def _suppression(waiver: Waiver) -> dict[str, Any]:
 def _location(seen: Observation | None, report: Report) -> dict[str, Any]:
     """The image, and the place in it. GitHub wants a line; of an image that is its first."""
     path = report.disks[0].container.path if report.disks else report.subject
-    physical = {"artifactLocation": {"uri": _uri(path, folder=not report.disks), "index": 0}, "region": {"startLine": 1}}
+    physical = {"artifactLocation": {"uri": uri(path, folder=not report.disks), "index": 0}, "region": {"startLine": 1}}
     if seen is None:
         return {"physicalLocation": physical}
     where = words.safe(seen.where)
@@ -139,21 +139,21 @@ def _location(seen: Observation | None, report: Report) -> dict[str, Any]:
     return {
         "physicalLocation": physical,
         "logicalLocations": [{"name": name, "fullyQualifiedName": where, "kind": kind}],
-        "message": {"text": _message(f"{where}: {words.value(seen.value)}")},
+        "message": {"text": message(f"{where}: {words.value(seen.value)}")},
     }
 
 
 def _artifact(disk: DiskReport) -> dict[str, Any]:
     described = f"{words.role(disk)}: {words.container(disk.container)}; {words.disk(disk)}"
-    location = {"uri": _uri(disk.container.path)}
+    location = {"uri": uri(disk.container.path)}
     return {"location": location, "length": disk.container.file_size, "roles": ["analysisTarget"], "description": {"text": words.safe(described)}}
 
 
 def _tree(report: Report) -> dict[str, Any]:
-    return {"location": {"uri": _uri(report.subject, folder=True)}, "roles": ["analysisTarget", "directory"]}
+    return {"location": {"uri": uri(report.subject, folder=True)}, "roles": ["analysisTarget", "directory"]}
 
 
-def _uri(path: str, *, folder: bool = False) -> str:
+def uri(path: str, *, folder: bool = False) -> str:
     """A relative reference, or one with an absolute path; every byte that is no letter of a URI is escaped."""
     return quote(PurePath(path).as_posix(), errors="replace") + ("/" if folder else "")
 
@@ -162,8 +162,8 @@ def _invocation(report: Report) -> dict[str, Any]:
     """How the run went; what had to be read and was not is a notification."""
     begun = datetime.fromisoformat(report.started).astimezone(UTC)
     times = {"startTimeUtc": _utc(begun), "endTimeUtc": _utc(begun + timedelta(seconds=report.seconds))}
-    told = [{"level": "warning", "message": {"text": _message(notice)}} for notice in report.notices]
-    notes = [{"level": "error", "message": {"text": _message(f"not read: {gap}")}} for gap in report.gaps]
+    told = [{"level": "warning", "message": {"text": message(notice)}} for notice in report.notices]
+    notes = [{"level": "error", "message": {"text": message(f"not read: {gap}")}} for gap in report.gaps]
     invocation: dict[str, Any] = {"executionSuccessful": True, **times, "toolExecutionNotifications": notes + told}
     if report.verdict is not None:
         invocation |= {"exitCode": words.EXIT_CODES[report.verdict], "exitCodeDescription": str(report.verdict)}

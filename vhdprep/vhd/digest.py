@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import Unreadable, UsageError
 from vhdprep.model import DiskType
@@ -17,11 +17,12 @@ from vhdprep.vhd.container import describe, open_image
 from vhdprep.vhd.opening import open_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    import os
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
-    from vhdprep.model import Container
+    from vhdprep.model import Container, Report
     from vhdprep.vhd.blocks import Extent, Reader
 
     Progress = Callable[[int, int, str], None]
@@ -29,6 +30,41 @@ if TYPE_CHECKING:
 
 _CHUNK = 1024 * 1024
 _ZEROS = memoryview(bytes(_CHUNK))
+
+
+class Taken(NamedTuple):
+    """Digests of a machine's disks, and when each file was what it is."""
+
+    found: tuple[tuple[Path, os.stat_result, Digests], ...]
+
+    def attach(self, report: Report) -> Report:
+        """The report with them.
+
+        Raises:
+            UsageError: a file changed while it was judged.
+        """
+        disks = []
+        for disk, (path, before, digests) in zip(report.disks, self.found, strict=True):
+            if _moment(before) != _moment(path.stat()):
+                raise UsageError(f"{path}: changed while it was judged; stop what writes to it, and run again")
+            disks.append(disk._replace(digests=digests))
+        return report._replace(disks=tuple(disks))
+
+
+def take(paths: Sequence[Path], progress: Progress) -> Taken:
+    """The digests of all disks of a machine.
+
+    Raises:
+        UsageError: one may not be read, or changed meanwhile.
+    """
+    found = []
+    for each in paths:
+        try:
+            before = each.stat()
+        except OSError as error:
+            raise UsageError(f"{each}: cannot be read ({error.strerror})") from error
+        found.append((each, before, compute(each, progress)))
+    return Taken(tuple(found))
 
 
 def compute(path: Path, progress: Progress) -> Digests:
@@ -42,9 +78,13 @@ def compute(path: Path, progress: Progress) -> Digests:
     is_flat = described.format == "raw" or (described.format == "vhd" and described.type is DiskType.FIXED)
     found = _flat(path, described, progress) if is_flat else _in_blocks(path, described, progress)
     after = path.stat()
-    if any(getattr(before, name) != getattr(after, name) for name in ("st_dev", "st_ino", "st_size", "st_mtime_ns")):
+    if _moment(before) != _moment(after):
         raise UsageError(f"{path}: changed while it was read; stop what writes to it, and run again")
     return found
+
+
+def _moment(found: os.stat_result) -> tuple[int, int, int, int]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _flat(path: Path, described: Container, progress: Progress) -> Digests:
