@@ -165,7 +165,7 @@ def test_waivers_digests_and_severity_count_as_for_check(fleet):
             ["images", "--all", "--format", "selftest"],
             "there is no report format 'selftest'; choose one of: text, json, markdown, sarif, junit, html",
         ),
-        (["images", "--all", "--output", "images/a.img"], "images/a.img: is the image; name another file for the report"),
+        (["images", "--all", "--output", "images/a.img"], "images/a.img: is the image, or another file of this run; name another one for the report"),
         (["images", "--all", "--select", "nothing"], "no rule is called 'nothing'; see `vhdprep rules list`"),
         (["@nowhere"], "nowhere: the list cannot be read (No such file or directory)"),
     ],
