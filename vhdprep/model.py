@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
     from vhdprep.accepted import Baseline, Waiver
     from vhdprep.declared import Declared
+    from vhdprep.location import Transferred
     from vhdprep.policy import PolicyItem
     from vhdprep.remedy import Remedy
+    from vhdprep.storage import Subvolume
 
 
 class Absent(Enum):
@@ -131,16 +133,8 @@ class Container(NamedTuple):
     fields: Mapping[str, str | int] = MappingProxyType({})
     """Every field of the footer and header: ``footer:cookie`` …, ``header:block_size`` …, ``vhdx:block_size`` …."""
     defects: tuple[Defect, ...] = ()
-
-
-class Subvolume(NamedTuple):
-    """A tree of files inside a file system that can be mounted by itself (btrfs)."""
-
-    id: int
-    path: str
-    """From the top level, without a leading slash; empty for the top level itself."""
-    is_default: bool = False
-    """It is mounted when none is named."""
+    unread: str | None = None
+    """Why nothing could be read of it, where its server or disk failed; what stands above is then no finding."""
 
 
 class Volume(NamedTuple):
@@ -294,6 +288,8 @@ class Report(NamedTuple):
     """What the image's manifest says, if it has one."""
     policies: tuple[PolicyItem, ...] = ()
     """What certification asks; only of an image for the marketplace."""
+    transferred: Transferred | None = None
+    """What reading images on the network took."""
 
     def how_many(self, outcome: Outcome) -> int:
         """How many findings have this outcome."""

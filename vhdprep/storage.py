@@ -31,3 +31,13 @@ class StorageGroup(NamedTuple):
     """It can do without any one member; None = not known here."""
     reason: str | None = None
     """Why it is not read."""
+
+
+class Subvolume(NamedTuple):
+    """A tree of files inside a file system that can be mounted by itself (btrfs)."""
+
+    id: int
+    path: str
+    """From the top level, without a leading slash; empty for the top level itself."""
+    is_default: bool = False
+    """It is mounted when none is named."""

@@ -28,7 +28,8 @@ from vhdprep.disk.native.stream import Stream
 from vhdprep.errors import Unreadable
 from vhdprep.guest import boot
 from vhdprep.guest.assemble import assemble
-from vhdprep.model import Subvolume, Volume, VolumeKind
+from vhdprep.model import Volume, VolumeKind
+from vhdprep.storage import Subvolume
 from vhdprep.vhd.blocks import FlatReader
 
 MIB = 1024 * 1024

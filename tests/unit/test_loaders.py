@@ -19,7 +19,8 @@ from vhdprep.guest.formats import bls, grubscript
 from vhdprep.guest.formats.grubtest import evaluate
 from vhdprep.guest.loaders.entry import split
 from vhdprep.guest.loaders.sdboot import XBOOTLDR
-from vhdprep.model import Subvolume, Volume, VolumeKind
+from vhdprep.model import Volume, VolumeKind
+from vhdprep.storage import Subvolume
 
 ROOT = {"/etc/os-release": "ID=debian\nVERSION_ID=12\n", "/etc/passwd": "", "/usr/lib/systemd/systemd": content.elf("x86_64")}
 ESP_TYPE = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vhdprep.accepted import Waiver
+    from vhdprep.location import Location
     from vhdprep.model import Report
     from vhdprep.ruleset.rule import Rule
 
@@ -56,7 +57,7 @@ class Gate(NamedTuple):
         return report
 
 
-def read(subject: Path, waivers: Path | None, baseline: Path | None, fail_on: str, rules: Sequence[Path]) -> Gate:
+def read(subject: Location, waivers: Path | None, baseline: Path | None, fail_on: str, rules: Sequence[Path]) -> Gate:
     """Read what the options name. To be done before the image is opened: a digest takes the whole file, and nothing bounds that time here.
 
     Raises:
@@ -73,7 +74,7 @@ def read(subject: Path, waivers: Path | None, baseline: Path | None, fail_on: st
         from vhdprep.ruleset.load import load_rules
 
         found = waiving.load(waivers, [rule.id for rule in load_rules(rules)])
-        if waiving.names_digest(found) and subject.is_file():
+        if waiving.names_digest(found) and isinstance(subject, Path) and subject.is_file():
             with common.Progress() as progress:
                 digest = waiving.digest(subject, progress)
     return Gate(found, digest, baseline, Severity(fail_on))

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import Unreadable
-from vhdprep.model import Subvolume
+from vhdprep.storage import Subvolume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -227,10 +227,12 @@ def _summary(report: Report, page: _Page) -> Iterator[str]:
         "everything was read" if not report.gaps else f"{words.count(unread, 'volume')} not read" if unread else "not everything was read",
     ]
     yield from page.paragraph("; ".join(counts) + ".", "")
+    if page.verbose and report.transferred:
+        yield from page.paragraph(words.transferred(report.transferred), "")
     if planned := upload.plan(report):
         yield from _upload(planned, page)
     if report.disks and any(each.outcome is Outcome.FAIL and each.remedy and not isinstance(each.remedy, Manual) for each in report.findings):
-        yield "To see what can be put right in a copy:"
+        yield f"To see what can be put right in a copy{', download it and run' if report.transferred else ''}:"
         yield f"  vhdprep prepare {shlex.join(_named(report))} --plan-only"
 
 
@@ -240,9 +242,9 @@ def _named(report: Report) -> Iterator[str]:
     if report.declared:
         yield from ("--manifest", words.safe(report.declared.path))
     else:
-        yield words.safe(report.subject)
+        yield words.safe(words.local_name(report.subject))
         for each in report.disks[1:]:
-            yield from ("--data", words.safe(each.container.path))
+            yield from ("--data", words.safe(words.local_name(each.container.path)))
     if report.target is not Target.GENERALIZED and stated is None:
         yield from ("--as", str(report.target))
 

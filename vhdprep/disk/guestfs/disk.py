@@ -10,7 +10,8 @@ from vhdprep.disk.guestfs.files import MAX_CHUNK, ApplianceFiles
 from vhdprep.disk.native import Inner, NativeDisk, superblock
 from vhdprep.disk.native.stream import Stream
 from vhdprep.errors import Unreadable
-from vhdprep.model import DiskType, Subvolume, Volume, VolumeKind
+from vhdprep.model import DiskType, Volume, VolumeKind
+from vhdprep.storage import Subvolume
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,7 +13,7 @@ from vhdprep.disk.native import btrfsdata
 from vhdprep.disk.native.btrfstree import Device, Tree, unpack
 from vhdprep.disk.native.tree import KINDS, MAX_DEPTH, MAX_NAMES
 from vhdprep.errors import Unreadable
-from vhdprep.model import Subvolume
+from vhdprep.storage import Subvolume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
