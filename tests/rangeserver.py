@@ -49,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         """Quiet."""
 
-    def do_GET(self):  # noqa: N802 - http.server's name
+    def do_GET(self):
         match = _RANGE.fullmatch(self.headers.get("Range", ""))
         begin, last = map(int, match.groups()) if match else (0, self.server.size - 1)
         number = len(self.server.asked)

@@ -5,12 +5,11 @@ Imports are late: describing a container must not wait for what reads guests, no
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from vhdprep import __version__
+from vhdprep.clock import Clock as Clock
 from vhdprep.disk.recorder import NOTHING
 from vhdprep.errors import Unreadable, UsageError
 from vhdprep.location import Url, lost, transferred, urls
@@ -212,19 +211,6 @@ def open_tree(root: Location, *, target: Target) -> Iterator[Image]:
     except Unreadable as error:
         guest, no_guest = None, str(error)
     yield Image((), guest, no_guest, target)
-
-
-class Clock:
-    """When a run began, and how long it has taken."""
-
-    def __init__(self) -> None:
-        """It begins now."""
-        self.started = datetime.now(UTC).isoformat(timespec="seconds")
-        self._begin = time.perf_counter()
-
-    def seconds(self) -> float:
-        """Since it began."""
-        return time.perf_counter() - self._begin
 
 
 def _find_guest(disks: Sequence[ImageDisk]) -> tuple[Guest | None, str | None]:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from vhdprep.remote.image import RemoteImage
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_ARGUMENT = re.compile(r"((?:--[a-z-]+=)?)([A-Za-z][A-Za-z0-9+.-]*://.*)", re.DOTALL)
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]+://")
+_ARGUMENT = re.compile(r"((?:--[a-z-]+=)?)([A-Za-z][A-Za-z0-9+.:-]+://.*)", re.DOTALL)
 _UNPRINTED = re.compile(r"[\x00-\x20\x7f-\x9f]")
 _LOCAL = ("file", "local")
 

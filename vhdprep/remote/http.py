@@ -40,6 +40,8 @@ _REASONS = {
 class HttpRanges:
     """One address, and what its first answer said of the image."""
 
+    must_confirm = False
+
     def __init__(self, address: str) -> None:
         """Nothing is asked yet."""
         self._address = address

@@ -78,7 +78,7 @@ class RemoteImage:
 
     def confirm(self) -> str | None:
         """Why what was read is not to be relied upon: the server failed, or the image is another by now. None = it is."""
-        if self._failure is None and self._size is not None:
+        if self._failure is None and self._size is not None and self._ranges.must_confirm:
             try:
                 self._ask(self._ranges.confirm)
             except Unreadable:

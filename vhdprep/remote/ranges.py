@@ -27,6 +27,9 @@ class UnfitError(Exception):
 class Ranges(Protocol):
     """An image on a server. All messages are sentences without a subject and without the address."""
 
+    must_confirm: bool
+    """Answers do not say by themselves of which image they are."""
+
     def measure(self) -> int:
         """Its size in bytes; to be asked first.
 
@@ -42,5 +45,5 @@ class Ranges(Protocol):
         ...
 
     def confirm(self) -> None:
-        """Ask whether the image is still the one that was measured, where answers do not say so by themselves; raises the same."""
+        """Ask whether the image is still the one that was measured; raises the same."""
         ...

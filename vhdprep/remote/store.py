@@ -25,6 +25,8 @@ _IDENTITY = ("etag", "ETag", "last_modified", "LastModified", "mtime", "updated"
 class StoreRanges:
     """One image of a file system of fsspec."""
 
+    must_confirm = True
+
     def __init__(self, scheme: str, address: str) -> None:
         """Nothing is asked yet.
 
@@ -56,7 +58,7 @@ class StoreRanges:
         return bytes(data)
 
     def confirm(self) -> None:
-        """Answers do not say of which image they are."""
+        """By the same as ``measure``."""
         if self._look()[1] != self._identity:
             raise UnfitError("the image changed while it was read; stop what writes to it, and run again")
 

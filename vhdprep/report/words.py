@@ -28,7 +28,7 @@ MAX_SHOWN = 4000
 """Characters of one text of the image that a report for people shows."""
 MAX_PLACES = 200
 """Places of one finding that a report in a file shows."""
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]+://")
 _UNITS = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 _HIDDEN = {"Cc", "Cf", "Cn", "Cs", "Co", "Zl", "Zp"}
 _COMMAND = re.compile(r"([^:]*\bas (?:root|administrator)\b[^:]*): (\S.*)")
