@@ -86,13 +86,18 @@ def parse(text: str) -> Location:
         return Path(text)
     address = _kept.get(text, text)
     shown = masked(address)
-    if "::" in shown or urlsplit(address).scheme in _LOCAL:
+    if "::" in shown or address.partition("://")[0].lower() in _LOCAL:
         raise UsageError(f"{shown}: is no single address on the network; name a file of this host by its path, and an image by one address")
     if _UNPRINTED.search(address):
         raise UsageError(f"{shown!a}: there are blanks or control characters in this address; copy it again, and quote it for the shell")
-    if not urlsplit(address).netloc:
-        raise UsageError(f"{shown}: names no host")
+    if not _has_host(address):
+        raise UsageError(f"{shown}: names no host, or a port that cannot be")
     return Url(address)
+
+
+def listed(text: str, folder: Path) -> str:
+    """What a file in ``folder`` names, as ``parse`` takes it and as it may be shown: relative to the folder, or an address without its secrets."""
+    return conceal([text])[0] if _ADDRESS.match(text) else str(folder / text)
 
 
 def conceal(arguments: Sequence[str]) -> list[str]:
@@ -111,6 +116,14 @@ def conceal(arguments: Sequence[str]) -> list[str]:
             each = match[1] + shown
         found.append(each)
     return found
+
+
+def _has_host(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return bool(parts.netloc) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def files(locations: Iterable[Location]) -> list[Path]:

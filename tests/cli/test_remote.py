@@ -134,6 +134,17 @@ def test_one_looks_into_an_image_on_the_network(image):
     assert (done.returncode, done.stdout) == (0, f"{shown(server)}, {path}: the same\n")
 
 
+def test_a_manifest_may_name_addresses_and_shows_none_of_their_secrets(image, tmp_path):
+    with serving(image("debian-12-generalized")) as server:
+        manifest = tmp_path / "vm.yaml"
+        manifest.write_text(f"disks:\n  - file: {address(server)}\n    role: os\n", encoding="utf-8")
+        done = run("check", "--manifest", manifest, "--format", "json")
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert report["subject"] == report["declared"]["disks"][0]["file"] == shown(server)
+    assert_no_secret(done)
+
+
 def test_prepare_says_how_to_download_it():
     done = run("prepare", "https://host/images/my%20disk.vhd?sig=SECRET", "--plan-only")
     assert (done.returncode, done.stdout) == (2, "")

@@ -107,6 +107,8 @@ def test_a_path_stays_a_path_and_an_address_is_not_mangled(tmp_path):
         "simplecache::https://host/d.vhd",
         "https://h/a.zip::zip://d.vhd",
         "https:///d.vhd",
+        "https://host:99999/d.vhd",
+        "https://[h/d.vhd?SECRET",
         "https://h/a b?sig=SECRET",
         "https://h/a\r\nX: y",
     ],

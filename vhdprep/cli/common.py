@@ -119,7 +119,7 @@ def subject(image: str | None, root: Path | None, data: list[str] | None, manife
         from vhdprep import manifest as manifests
 
         declared = manifests.load(manifest)
-        first, *others = (Path(each.file) for each in declared.disks)
+        first, *others = (location.parse(each.file) for each in declared.disks)
         return Subject(first, tuple(others), declared)
     path = root if root is not None else location.parse(image or "")
     return Subject(path, tuple(map(location.parse, data or ())), None, root is not None)
