@@ -97,7 +97,7 @@ def every_kind() -> dict[str, Report]:
     found["declared"] = ready(
         data=2,
         luns=(4, None),
-        security_type="TrustedLaunchAndConfidentialVmSupported",
+        security_type="TrustedLaunch",
         hibernation=True,
         replication="shallow",
         version="2.3.4",
@@ -109,6 +109,7 @@ def every_kind() -> dict[str, Report]:
         sku='"',
         location="westeurope",
     )
+    found["supported declared"] = ready(data=2, security_type="TrustedLaunchAndConfidentialVmSupported", replication="shallow", image="my image")
     found["managed image declared"] = ready(data=2, kind="managed-image", location="westeurope")
     found["specialized, LUNs with a gap"] = ready(data=2, luns=(0, 2), target=Target.SPECIALIZED)
     return found

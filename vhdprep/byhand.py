@@ -19,10 +19,11 @@ def steps(remedy: kinds.Remedy) -> tuple[str, ...]:
     return remedy.by_hand or _steps(remedy)
 
 
-def on_a_copy(remedy: kinds.Remedy) -> str:
-    """The command that does it on a copy; empty where only a person can."""
+def on_a_copy(remedy: kinds.Remedy, target: str = "generalized") -> str:
+    """The command that does it on a copy, which is to become ``target``; empty where only a person can."""
     allowed = {kinds.Disposition.SAFE: "", kinds.Disposition.UNSAFE: " --allow unsafe", kinds.Disposition.MANUAL: None}[remedy.disposition]
-    return "" if allowed is None else f"vhdprep prepare IMAGE COPY{allowed}"
+    destination = "" if target == "generalized" else f" --as {target}"
+    return "" if allowed is None else f"vhdprep prepare IMAGE COPY{destination}{allowed}"
 
 
 def _steps(remedy: kinds.Remedy) -> tuple[str, ...]:  # noqa: C901 - one case a kind

@@ -6,6 +6,7 @@ Imports are late: describing a container must not wait for what reads guests, no
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vhdprep import __version__
@@ -62,19 +63,11 @@ def check(
     if backend == BOTH and not tree:
         from vhdprep.compare import compare
 
-        return compare(
-            *(
-                check(path, rules, data=data, declared=declared, target=target, backend=each, tree=tree, key=key, avoid=avoid, progress=progress)
-                for each in _COMPARED
-            )
-        )
+        again = partial(check, path, rules, data=data, declared=declared, target=target, tree=tree, key=key, avoid=avoid, progress=progress)
+        return compare(*(again(backend=each) for each in _COMPARED))
     clock = Clock()
-    opened = (
-        open_tree(path, target=target)
-        if tree
-        else open_image(path, data=data, declared=declared, target=target, backend=backend, key=key, avoid=avoid)
-    )
-    with opened as image:
+    open_disks = partial(open_image, data=data, declared=declared, backend=backend, key=key, avoid=avoid)
+    with (open_tree if tree else open_disks)(path, target=target) as image:
         return judge_image(image, path, rules, backend, clock, progress)
 
 
@@ -88,10 +81,8 @@ def judge_image(image: Image, path: Location, rules: tuple[Rule, ...], backend: 
         image, findings = settled, evaluate(rules, settled)
     report = _report(image, path, backend, clock)
     verdict = judge(findings, report.gaps)
-    judged = report._replace(
-        findings=findings, verdict=verdict, ruleset_digest=digest(rules), ruleset_size=len(rules), policies=_policies(image.target)
-    )
-    return judged._replace(seconds=clock.seconds())
+    judged = report._replace(findings=findings, verdict=verdict, ruleset_digest=digest(rules), ruleset_size=len(rules))
+    return judged._replace(policies=_policies(image.target), seconds=clock.seconds())
 
 
 def inspect(
@@ -270,20 +261,6 @@ def _find_phase(guest: Guest) -> Phase | None:
 
 def _plain_report(subject: str, disks: tuple[DiskReport, ...], gaps: tuple[str, ...], target: Target, backend: str, clock: Clock) -> Report:
     return Report(
-        subject=subject,
-        target=target,
-        verdict=None,
-        disks=disks,
-        guest=None,
-        provisioner=None,
-        phase=None,
-        gaps=gaps,
-        findings=(),
-        ruleset_digest="",
-        ruleset_size=0,
-        left_out=0,
-        started=clock.started,
-        seconds=clock.seconds(),
-        backend=backend,
-        tool_version=__version__,
-    )
+        subject=subject, target=target, verdict=None, disks=disks, guest=None, provisioner=None, phase=None, gaps=gaps, findings=(),
+        ruleset_digest="", ruleset_size=0, left_out=0, started=clock.started, seconds=clock.seconds(), backend=backend, tool_version=__version__,
+    )  # fmt: skip

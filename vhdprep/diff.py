@@ -12,10 +12,10 @@ from vhdprep import isolate, savedreport
 from vhdprep.check import Clock, judge_image, open_image
 from vhdprep.errors import Unreadable
 from vhdprep.guest import inventory
+from vhdprep.guest.formats.masking import mask
 from vhdprep.model import Outcome, Target
 from vhdprep.report import json as report_json
 from vhdprep.report.words import size
-from vhdprep.ruleset.evaluate import mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

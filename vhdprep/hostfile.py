@@ -19,8 +19,8 @@ def read(path: Path, most: int, name: str, kind: str) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(most + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: {name} cannot be read ({error.strerror})") from error
+    except (OSError, ValueError) as error:  # no file has a name with a zero byte
+        raise UsageError(f"{path}: {name} cannot be read ({getattr(error, 'strerror', error)})") from error
     if len(data) > most:
         raise UsageError(f"{path}: is larger than {most} bytes; that is no {kind}")
     return data

@@ -18,13 +18,13 @@ class Named(NamedTuple):
 
     role: Literal["os", "data"]
     name: str
-    """``data0`` and on; empty for the operating system's."""
+    """``data0`` and on, by LUN; empty for the operating system's."""
     path: Location
     lun: int | None
 
 
 def roles(path: Location, data: Sequence[Location], declared: Declared | None) -> list[Named]:
-    """Role, name, file and LUN of every disk; the names of data disks count from ``data0``.
+    """Role, name, file and LUN of every disk; a data disk is called by its LUN (``data0``), or by its place in the order where two have the same.
 
     Raises:
         UsageError: a file is named twice.
@@ -35,7 +35,8 @@ def roles(path: Location, data: Sequence[Location], declared: Declared | None) -
             raise UsageError(f"{each}: is named twice; every disk of a machine is a file of its own")
         seen.append(each)
     luns = [each.lun for each in declared.disks if each.role == "data"] if declared else list(range(len(data)))
-    others = (Named("data", f"data{number}", each, lun) for number, (each, lun) in enumerate(zip(data, luns, strict=True)))
+    numbers = luns if len(set(luns)) == len(luns) else range(len(luns))
+    others = (Named("data", f"data{number}", each, lun) for number, each, lun in zip(numbers, data, luns, strict=True))
     return [Named("os", "", path, None), *others]
 
 

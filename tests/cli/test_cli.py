@@ -345,7 +345,7 @@ def test_a_data_disk_is_judged_with_the_machine_it_belongs_to(image):
     os_disk, (data,) = image("debian-12-data-disk-dynamic"), build.data_disks("debian-12-data-disk-dynamic")
     done = run("check", os_disk, "--data", data)
     assert done.returncode == 1
-    assert f"data disk {data}: dynamic VHD, 24 MiB, no partition table, 1 volume, all read" in " ".join(done.stdout.split())
+    assert f"data disk at LUN 0 {data}: dynamic VHD, 24 MiB, no partition table, 1 volume, all read" in " ".join(done.stdout.split())
     assert "data0: The VHD is dynamic; Azure takes only fixed VHDs." in " ".join(done.stdout.split())
 
 

@@ -97,9 +97,36 @@ def test_the_report_is_written_over_neither_the_image_nor_the_copy(image, tmp_pa
     ):
         done = run(*arguments, "--select", "vhd-*")
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-        assert "is the image; name another file for the report" in done.stderr
+        assert "is the image, or another file of this run; name another one for the report" in done.stderr
     assert source.read_bytes() == before
     assert list(tmp_path.iterdir()) == [alias]
+
+
+def test_the_report_is_written_over_nothing_that_a_machine_of_several_disks_consists_of(image, tmp_path):
+    source, copy, vm = image("debian-12-data-disk-dynamic"), tmp_path / "out", tmp_path / "vm.yaml"
+    data = source.with_name("debian-12-data-disk-dynamic.data0.vhd")
+    vm.write_text(f"disks:\n- {{file: {source}, role: os}}\n- {{file: {data}}}\ndestination: specialized\n", encoding="utf-8")
+    for arguments in (
+        [source, copy, "--data", data, "--output", copy / data.name],
+        [source, copy, "--data", data, "--output", copy],
+        [source, copy, "--output", f"{copy}.changes.json"],
+        ["--manifest", vm, copy, "--output", vm],
+        ["--manifest", vm, "--plan-only", "--output", vm],
+    ):
+        done = run(*arguments, "--select", "vhd-*")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert "for the report" in done.stderr
+    assert list(tmp_path.iterdir()) == [vm]
+
+
+def test_a_plan_for_something_else_than_the_manifest_says_is_refused(image, tmp_path):
+    source, plan, vm = image("debian-12-dynamic"), tmp_path / "plan.json", tmp_path / "vm.yaml"
+    vm.write_text(f"disks:\n- {{file: {source}, role: os}}\ndestination: specialized\n", encoding="utf-8")
+    run(source, "--plan-only", "--format", "json", "--output", plan, "--select", "vhd-*")
+    done = run("--manifest", vm, tmp_path / "copy.vhd", "--plan", plan)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the plan, says generalized, and" in done.stderr
+    assert not (tmp_path / "copy.vhd").exists()
 
 
 def test_quiet_prints_the_copys_verdict_alone(image, tmp_path):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from fixtures import build
+from vhdprep.byhand import steps
 from vhdprep.check import check
 from vhdprep.model import Outcome, Target, Verdict
 
@@ -50,3 +53,11 @@ def test_these_rules_are_for_machines_in_use_alone(rules):
         "windows-imagestate-complete",
         "windows-setup-idle",
     }
+
+
+def test_nobody_who_keeps_a_machine_as_it_is_is_told_to_generalize_it(rules):
+    """A step that does it says that it is for those who want that."""
+    does = re.compile("sysprep|deprovision|cloud-init clean|generaliz", re.IGNORECASE)
+    kept = [rule for rule in rules if "specialized" in rule.applies_to.only.get("target", ("specialized",)) and rule.remedy]
+    told = {step for rule in kept for step in steps(rule.remedy) if does.search(step)}
+    assert {step for step in told if not re.search("to generalize it|--as generalized|If Sysprep refuses|^Or generalize", step)} == set()

@@ -9,10 +9,10 @@ import pytest
 from vhdprep import remedy as kinds
 from vhdprep.disk.backend import FileKind
 from vhdprep.errors import Unreadable, UsageError
+from vhdprep.guest.formats.masking import mask
 from vhdprep.model import Finding, Observation, Outcome, Severity
 from vhdprep.prepare import actions, plan, planfile
 from vhdprep.prepare.draft import Content, Draft, DraftDisk, Spot
-from vhdprep.ruleset.evaluate import mask
 from vhdprep.ruleset.load import load_rules
 from vhdprep.ruleset.selftest import build_disk, build_image
 
@@ -63,6 +63,14 @@ def test_a_hash_in_passwd_and_a_secret_behind_a_link_are_in_no_plan():
     finding = Finding("r", "t", Severity.ERROR, Outcome.FAIL, "m.", (Observation("(not shown)", "/etc/hostname:1"),))
     assert [each.lines for each in plan._changes(draft, [finding])] == [()]
     assert [each.lines for each in plan._changes(draft, [])] == [("-0123456789abcdef0123456789abcdef", "+new")]
+
+
+def test_of_a_line_that_is_taken_out_because_it_leaks_no_more_is_told_than_its_finding_does():
+    files = {"/etc/passwd": "root:x:0:0::/root:/bin/sh\n", "/etc/monit/monitrc": 'set mailserver x username "a" password "s3cret" joe@firm.tld\n'}
+    disk = DraftDisk(build_disk({"files": files}))
+    given = {"files": files, "target": "community-gallery"}
+    planned = plan.make(lambda: build_image(given, disk), [RULES["linux-mail-addresses-removed"]], unsafe=True)
+    assert [each.lines for each in planned.plan.changes] == [("-(not shown)", "+")]
 
 
 def test_hashes_of_passwords_are_masked_wherever_they_stand():

@@ -15,8 +15,8 @@ from fixtures import build
 from vhdprep import manifest
 from vhdprep.check import check
 from vhdprep.errors import CopyFailed, UsageError
-from vhdprep.model import Outcome, Verdict
-from vhdprep.prepare import run
+from vhdprep.model import Outcome, Target, Verdict
+from vhdprep.prepare import copies, run
 
 
 def quiet(done, total, step):
@@ -57,6 +57,27 @@ def test_disks_of_one_name_are_told_apart(no_files, tmp_path):
         (tmp_path / folder / "disk.vhd").symlink_to(source)
     run.prepare(tmp_path / "a" / "disk.vhd", tmp_path / "out", wish._replace(data=(tmp_path / "b" / "disk.vhd",)), progress=quiet)
     assert left_in(tmp_path / "out") == ["changes.json", "data0-disk.vhd", "manifest.yaml", "os-disk.vhd"]
+    assert json.loads((tmp_path / "out" / "changes.json").read_text())["disks"] == [
+        {"source": str(tmp_path / folder / "disk.vhd"), "copy": str(tmp_path / "out" / name)}
+        for folder, name in (("a", "os-disk.vhd"), ("b", "data0-disk.vhd"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sources", "names"),
+    [
+        (["a/os.vhd", "b/data.vhdx"], ["os.vhd", "data.vhd"]),
+        (["a/disk.vhd", "b/Disk.raw", "c/data0-disk.vhd"], ["os-disk.vhd", "data0-Disk.vhd", "data1-data0-disk.vhd"]),
+        (["manifest.yaml", "changes.json"], ["manifest.vhd", "changes.vhd"]),
+        (["...vhd", "..a"], ["...vhd", "..vhd"]),
+        (["caf\udce9.vhd", "\udce9.vhd", "\U0001f4be \x7f\u2028'\".vhd"], ["caf.vhd", "disk.vhd", "\U0001f4be \x7f\u2028'\".vhd"]),
+    ],
+)
+def test_every_copy_has_a_name_of_its_own_that_its_manifest_gives_again(sources, names, tmp_path):
+    with copies.open_copies(tmp_path / "out", [Path(each) for each in sources]) as work:
+        work.publish("{}", Target.GENERALIZED, None)
+    assert [each.destination.name for each in work.disks] == names
+    assert [each.file for each in manifest.load(tmp_path / "out" / "manifest.yaml").disks] == [str(tmp_path / "out" / each) for each in names]
 
 
 def test_one_disk_that_is_not_whole_keeps_the_others_from_being_copied(no_files, tmp_path):
@@ -123,7 +144,7 @@ def test_changes_reach_every_disk_and_the_copies_are_ready(wish, rules, tmp_path
     before = [each.read_bytes() for each in (image, *asked.data)]
     made = run.prepare(image, tmp_path / "out", asked, progress=quiet)
     assert (made.before.verdict, made.after.verdict) == (Verdict.NOT_READY, Verdict.READY)
-    assert {each.spot.volume for each in made.plan.changes} == {"p3", "data1:disk"}
+    assert {each.spot.volume for each in made.plan.changes} == {"p3", "data4:disk"}
     assert [each.read_bytes() for each in (image, *asked.data)] == before
     declared = manifest.load(tmp_path / "out" / "manifest.yaml")
     assert [each.lun for each in declared.disks] == [None, 2, 4]

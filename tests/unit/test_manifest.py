@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from vhdprep import manifest
-from vhdprep.declared import DeclaredDisk
+from vhdprep.check import sources_of
+from vhdprep.declared import Declared, DeclaredDisk
 from vhdprep.errors import RuleError, UsageError
 
 
@@ -111,3 +112,18 @@ def test_more_disks_than_a_machine_takes_are_refused(complaints):
 def test_a_manifest_that_is_missing_is_a_mistake_in_the_call(tmp_path):
     with pytest.raises(UsageError, match="the manifest cannot be read"):
         manifest.load(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(("luns", "names"), [((2, 4), ["", "data2", "data4"]), ((1, 1), ["", "data0", "data1"])])
+def test_a_data_disk_is_called_by_its_lun_unless_two_have_it(tmp_path, luns, names):
+    files = [tmp_path / name for name in ("os", "a", "b")]
+    for each in files:
+        each.touch()
+    disks = (DeclaredDisk("os", "os"), *(DeclaredDisk("data", "x", lun) for lun in luns))
+    named, _ = sources_of(files[0], files[1:], declared=Declared("vm.yaml", disks, {}))
+    assert [each.name for each in named] == names
+
+
+def test_a_manifest_before_that_no_file_can_be_is_a_mistake_in_the_call(load):
+    with pytest.raises(UsageError, match="the manifest cannot be read"):
+        load('disks: [{file: a.vhd, role: os}]\nprevious: "a\\0b"\n')

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from vhdprep.accepted import Baseline, Waiver
+from vhdprep.declared import Declared
 from vhdprep.model import (
     ABSENT,
     Container,
@@ -358,3 +359,25 @@ def test_where_warnings_decide_they_are_red_everywhere():
     assert ET.fromstring(render("junit", report)).find(".//testcase[@name='a-c']/failure") is not None
     assert "::error title=a-c%3A The title::" in render("github", report)
     assert "1 warning must be fixed before the upload" in render("markdown", report)
+
+
+def failing(*rules: str, target: Target) -> Report:
+    """A report of a Linux on which these rules failed, each of which would remove something."""
+    found = tuple(Finding(rule, "A title", Severity.ERROR, Outcome.FAIL, "It is there.", remedy=RemoveFiles(("/x",))) for rule in rules)
+    return report_saying("x", path="x.vhd")._replace(findings=found, target=target, baseline=None)
+
+
+def test_the_way_to_a_copy_is_for_the_same_disks_and_for_what_they_are_to_become():
+    kept, cleaned = (failing("a-b", target=target) for target in (Target.SPECIALIZED, Target.GENERALIZED))
+    assert render("text", kept).endswith("  vhdprep prepare x.vhd --data x.vhd --as specialized --plan-only\n")
+    assert render("text", cleaned).endswith("  vhdprep prepare x.vhd --data x.vhd --plan-only\n")
+    declared = kept._replace(declared=Declared("my vm.yaml", (), {}))
+    assert render("text", declared).endswith("  vhdprep prepare --manifest 'my vm.yaml' --as specialized --plan-only\n")
+    for name in ("markdown", "html", "sarif"):
+        assert "vhdprep prepare IMAGE COPY --as specialized" in render(name, kept)
+        assert "vhdprep prepare IMAGE COPY --as" not in render(name, cleaned)
+
+
+def test_a_machine_that_keeps_its_identity_is_not_told_to_clear_it():
+    told = {target: "waagent -deprovision" in render("text", failing("a-b", "a-c", "a-d", target=target)) for target in Target}
+    assert told == {target: target is not Target.SPECIALIZED for target in Target}

@@ -8,10 +8,11 @@ import pytest
 
 from tests.unit.memory import image
 from vhdprep.errors import RuleError, Unreadable
+from vhdprep.guest.formats.masking import mask
 from vhdprep.model import ABSENT, Finding, Observation, Outcome, Severity, Target, Verdict
 from vhdprep.probes.registry import Probe
 from vhdprep.remedy import Manual
-from vhdprep.ruleset.evaluate import judge_rule, mask, show
+from vhdprep.ruleset.evaluate import judge_rule, show
 from vhdprep.ruleset.load import load_rules, select
 from vhdprep.ruleset.matchers import MATCHERS, quantity, version
 from vhdprep.ruleset.rule import AllOf, AnyOf, AppliesTo, Leaf, Not, Rule
@@ -66,6 +67,13 @@ def test_a_failing_rule_shows_what_decided_and_the_remedy():
     assert judge_rule(rule(TRUE), image()).remedy is None
 
 
+@pytest.mark.parametrize(("message", "shown"), [("{where}: {observed}.", "data0: LUN 1."), ("{observed}.", "data0."), ("{where}.", "data0.")])
+def test_a_message_names_a_place_once_and_what_stands_there(message, shown):
+    seen = Observation.listing("data disks", (Observation("LUN 1", "data0"),))
+    check = Leaf(Probe(lambda _image: seen, "", exact=True, each_disk=False), {}, "empty", True)
+    assert judge_rule(rule(check)._replace(message=message), image()).message == shown
+
+
 def test_the_password_of_a_url_is_never_shown():
     finding = judge_rule(
         rule(Leaf(Probe(lambda _image: Observation("http://joe:secret@proxy:3128", "/f"), "", exact=True, each_disk=False), {}, "empty", True)),
@@ -89,6 +97,17 @@ def test_the_password_of_a_url_is_never_shown():
         ("%sudo ALL=(ALL) NOPASSWD:ALL", "%sudo ALL=(ALL) NOPASSWD:ALL"),
         ("lock_passwd: true", "lock_passwd: true"),
         ("/etc/passwd:joe", "/etc/passwd:joe"),
+        ("http://joe:p@ss@proxy:3128", "http://joe:***@proxy:3128"),
+        ('DB_PASSWORD=a\\ b"c d"e A=1', "DB_PASSWORD=*** A=1"),
+        ('PASSWORD="a\\" b" A=1', "PASSWORD=*** A=1"),
+        ("<password>s3cret</password>", "<password>***</password>"),
+        ('<add key="ClearTextPassword" value="s3cret" />', '<add key="ClearTextPassword" value="***" />'),
+        ("curl -s -u joe:s3cret https://x", "curl -s -u joe:*** https://x"),
+        ("sshpass -p s3cret ssh x", "sshpass -p *** ssh x"),
+        ("@daily root mysqldump -u a -ps3cret b | mail joe", "@daily root mysqldump -u a -p*** b | mail joe"),
+        ("docker login -u joe -p s3cret registry", "docker login -u joe -p *** registry"),
+        ("X-Api-Key: s3cret", "X-Api-Key: ***"),
+        ("AccountName=a;AccountKey=s3cret", "AccountName=a;AccountKey=***"),
         ("https://x/?token=abc", "https://x/?token=***"),
         ("PasswordAuthentication yes", "PasswordAuthentication yes"),
     ],
@@ -104,9 +123,46 @@ def test_what_a_key_names_a_secret_is_never_shown(line, shown):
 
 def test_a_line_made_to_be_slow_is_masked_in_time():
     started = time.process_time()
-    for text in ("password" * 2000, "pass" * 4000, "a-" * 8000, "--" * 8000, "token " * 3000, "_pass" * 3000, "passwd " + " " * 16000):
+    for text in (
+        "password" * 2000,
+        "pass" * 4000,
+        "a-" * 8000,
+        "--" * 8000,
+        "token " * 3000,
+        "_pass" * 3000,
+        "passwd " + " " * 16000,
+        "a://b:" * 2700,
+        "-u a:" * 3000,
+        "sshpass " * 2000,
+        "mysql " * 2700,
+        'token="\\' * 2000,
+        "a>" * 8000,
+    ):
         mask(text)
     assert time.process_time() - started < 2
+
+
+def test_a_line_is_cut_only_after_its_password_was_found():
+    from vhdprep.guest.formats.masking import MAX_SHOWN, excerpt
+
+    for length in range(150, MAX_SHOWN):
+        line = "x" * length + " http://joe:correcthorsebatterystaple@proxy/"
+        assert "correct" not in excerpt(line)
+    assert len(excerpt("x " * 1000)) == MAX_SHOWN
+
+
+def test_neither_a_reason_nor_a_traceback_shows_a_password():
+    def look(_image):
+        raise ValueError("http://joe:s3cret@proxy/")
+
+    def refuse(_image):
+        raise Unreadable("/f: password=s3cret is no number")
+
+    for probe in (look, refuse):
+        finding = judge_rule(rule(Leaf(Probe(probe, "", exact=True, each_disk=False), {}, "empty", True)), image())
+        assert "***" in finding.reason
+        assert "s3cret@" not in f"{finding.reason}{finding.traceback}"
+        assert "=s3cret" not in finding.reason
 
 
 def test_an_undecided_rule_says_why():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+import time
 import uuid
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,8 +16,10 @@ from fixtures.lvm import Logical, Segment, Span
 from tests.unit.test_lvm import physical
 from tests.unit.test_md import ELSEWHERE, member
 from tests.unit.test_tables import Bytes, gpt_disk
-from vhdprep.disk.native import NativeDisk
+from vhdprep.disk.native import NativeDisk, btrfschunks
 from vhdprep.disk.native.assembly import join
+from vhdprep.disk.native.mapped import Area
+from vhdprep.disk.native.stream import Stream
 from vhdprep.errors import Unreadable
 from vhdprep.guest.devices import find_volume, mapper_name, need_volume
 from vhdprep.model import Volume, VolumeKind
@@ -228,3 +231,12 @@ def test_a_btrfs_on_logical_volumes_is_read_where_those_are(tmp_path):
     found = opened(*disks)
     assert [(name, read) for name, read, *_ in told(found)] == [("disk", False), ("vg1/data", True), ("data1:disk", False), ("vg2/data", False)]
     assert found[0].files(found[0].volumes[1]).read("/small", 999) == b"x" * 100
+
+
+def test_a_chunk_over_thousands_of_stripes_is_judged_in_time():
+    areas = [Area(Stream(Bytes(0), 0, 0), 0)] * 2046
+    started = time.process_time()
+    assert btrfschunks.chunk(0, 1 << 40, 0x8, 65536, 0, areas).profile == "raid0"
+    assert time.process_time() - started < 0.5
+    with pytest.raises(Unreadable, match="lies on devices that are missing"):
+        btrfschunks.chunk(0, 1 << 40, 0x80, 65536, 0, [None, *areas])

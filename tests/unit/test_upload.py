@@ -33,12 +33,22 @@ IDS = [
 ]
 DEFINITION = "az sig image-definition create -g GROUP -r GALLERY -i web --publisher PUBLISHER --offer OFFER --sku SKU --os-type {} --os-state {} --hyper-v-generation V2 --architecture {} --features {}"
 VERSION = 'az sig image-version create -g GROUP -r GALLERY -i web -e 1.0.0 --os-snapshot "$OS_DISK"'
+OF_IMAGE = [
+    'az image create -g GROUP -n web --os-type {} --hyper-v-generation V2 --source "$OS_DISK"{}',
+    "IMAGE=$(az image show -g GROUP -n web --query id -o tsv)",
+    'az sig image-version create -g GROUP -r GALLERY -i web -e 1.0.0 --managed-image "$IMAGE"',
+]
 DATA = ' --data-snapshots "$DATA_DISK_0" "$DATA_DISK_1" --data-snapshot-luns 0 1'
 ALL = "'SecurityType=TrustedLaunchSupported DiskControllerTypes=SCSI,NVMe IsAcceleratedNetworkSupported=True'"
+PLAIN = ALL.replace("TrustedLaunchSupported", "Standard")
 
 
 def of_os_disk(os="Linux", generation=2, arch="x64"):
     return [line.format(os=os, generation=generation, arch=arch) for line in UPLOAD_OF_THE_OS_DISK]
+
+
+def of_image(os="Linux", data=""):
+    return [line.format(os, data) for line in OF_IMAGE]
 
 
 def of_data_disk(name, size):
@@ -52,12 +62,13 @@ def commands(report):
 WHOLE = {
     "Gen2 Linux into a gallery that knows Trusted Launch": (
         ready(),
-        [*of_os_disk(), IDS[0], DEFINITION.format("Linux", "Generalized", "x64", ALL), VERSION],
+        [*of_os_disk(), IDS[0], DEFINITION.format("Linux", "Generalized", "x64", ALL), *of_image()],
     ),
     "Gen2 Windows with two data disks": (
         ready("windows", data=2),
         [*of_os_disk("Windows"), *of_data_disk("d0", GIB + 512), *of_data_disk("d1", 2 * GIB + 512), *IDS,
-         DEFINITION.format("Windows", "Generalized", "x64", "'SecurityType=TrustedLaunchSupported DiskControllerTypes=SCSI,NVMe'"), VERSION + DATA],
+         DEFINITION.format("Windows", "Generalized", "x64", "'SecurityType=TrustedLaunchSupported DiskControllerTypes=SCSI,NVMe'"),
+         *of_image("Windows", ' --data-disk-sources "$DATA_DISK_0" "$DATA_DISK_1"')],
     ),
     "Gen1 Linux into a managed image": (
         ready(generation=1),
@@ -73,7 +84,11 @@ WHOLE = {
         [*of_os_disk(arch="Arm64"), IDS[0],
          DEFINITION.format("Linux", "Generalized", "Arm64", "'SecurityType=Standard DiskControllerTypes=SCSI,NVMe IsAcceleratedNetworkSupported=True'"), VERSION],
     ),
-    "a specialized one": (ready(target=SPECIALIZED), [*of_os_disk(), IDS[0], DEFINITION.format("Linux", "Specialized", "x64", ALL), VERSION]),
+    "a specialized one, which no managed image may be": (
+        ready(target=SPECIALIZED, data=2),
+        [*of_os_disk(), *of_data_disk("d0", GIB + 512), *of_data_disk("d1", 2 * GIB + 512), *IDS,
+         DEFINITION.format("Linux", "Specialized", "x64", PLAIN), VERSION + DATA],
+    ),
     "for the marketplace even Gen1 goes into a gallery": (
         ready(generation=1, target=MARKETPLACE),
         [*of_os_disk(generation=1), IDS[0],
@@ -83,7 +98,7 @@ WHOLE = {
         ready(target=COMMUNITY),
         [*of_os_disk(), IDS[0],
          "az sig create -g GROUP -r GALLERY --permissions Community --publisher-uri PUBLISHER-URI --publisher-email PUBLISHER-EMAIL --eula EULA-URI --public-name-prefix PREFIX",
-         DEFINITION.format("Linux", "Generalized", "x64", ALL), VERSION, "az sig share enable-community -g GROUP -r GALLERY"],
+         DEFINITION.format("Linux", "Generalized", "x64", ALL), *of_image(), "az sig share enable-community -g GROUP -r GALLERY"],
     ),
 }  # fmt: skip
 
@@ -258,6 +273,39 @@ def test_nothing_is_uploaded_where_one_disk_is_no_fixed_vhd(changed, which):
     assert upload.plan(report._replace(disks=tuple(disks))) is None
 
 
+def test_nothing_is_uploaded_where_rules_were_left_out_and_every_page_says_so():
+    report = ready()._replace(left_out=1)
+    assert upload.plan(report) is None
+    for name in ("text", "markdown", "html"):
+        page = load_reporter(name).render(report)
+        assert "How to upload it is told when no rule is left out." in page
+        assert "may be uploaded" not in page
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"target": SPECIALIZED, "security_type": "TrustedLaunchSupported"},
+        {"data": 2, "luns": (0, 2), "security_type": "confidentialvmsupported"},
+        {"arch": "aarch64", "security_type": "TrustedLaunchSupported"},
+    ],
+)
+def test_nothing_is_uploaded_that_azure_would_not_make_of_disks_and_every_page_says_so(kind):
+    report = ready(**kind)
+    assert upload.plan(report) is None
+    for name in ("text", "markdown", "html"):
+        assert "of such disks Azure makes no image of the declared security type" in " ".join(load_reporter(name).render(report).split())
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_of_disks_nothing_is_made_that_is_called_supported(name):
+    planned = upload.plan(KINDS[name])
+    lines = "\n".join(commands(KINDS[name]))
+    assert (
+        ("Supported " in lines.replace("'", " ").replace("IsAcceleratedNetworkSupported", "")) is planned.from_image is ("--managed-image" in lines)
+    )
+
+
 @pytest.mark.parametrize("roles", [(), ("data",), ("os", "os")])
 def test_nothing_is_uploaded_without_exactly_one_system(roles):
     assert upload.plan(ready()._replace(disks=tuple(disk(role, "x.vhd", 1) for role in roles))) is None
@@ -313,6 +361,9 @@ def test_the_text_shows_the_other_ways_only_when_everything_is_asked_for():
 
 
 WRITTEN = {
+    "gen2-image.bicep": ("bicep", {"data": 2, "replication": "shallow"}),
+    "gen2-image.tf": ("terraform", {"data": 2, "replication": "shallow"}),
+    "gen2-image.ps1": ("powershell", {"data": 2, "replication": "shallow"}),
     "gen2-data.bicep": ("bicep", {"data": 2, "luns": (1, None), "replication": "shallow"}),
     "gen1-data.bicep": ("bicep", {"generation": 1, "data": 1}),
     "community.bicep": ("bicep", {"target": COMMUNITY, "location": "westeurope"}),

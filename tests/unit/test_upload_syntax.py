@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.uploads import HOSTILE, every_kind, ready
+from vhdprep.model import Target
 from vhdprep.report import upload
 from vhdprep.report.upload import quoting
 from vhdprep.report.upload.azurecli import as_file
@@ -61,8 +62,14 @@ def test_a_shell_gives_azcopy_the_file_and_the_address_that_it_was_given(path, t
 
 
 def test_a_shell_gives_the_ids_of_the_disks_to_the_image_version(tmp_path):
-    version = run_in_bash(upload.ways(upload.plan(ready(data=2)))["azure-cli"], tmp_path)[-1]
+    version = run_in_bash(upload.ways(upload.plan(ready(data=2, target=Target.SPECIALIZED)))["azure-cli"], tmp_path)[-1]
     assert version[-8:] == ["--os-snapshot", "ID-web", "--data-snapshots", "ID-d0", "ID-d1", "--data-snapshot-luns", "0", "1"]
+
+
+def test_a_shell_gives_the_id_of_the_managed_image_to_the_image_version(tmp_path):
+    calls = run_in_bash(upload.ways(upload.plan(ready(data=2)))["azure-cli"], tmp_path)
+    assert [each[-5:] for each in calls if each[1:3] == ["image", "create"]] == [["--source", "ID-web", "--data-disk-sources", "ID-d0", "ID-d1"]]
+    assert calls[-1][-2:] == ["--managed-image", "ID-web"]
 
 
 def test_names_that_a_manifest_declares_are_taken_as_they_are(tmp_path):
@@ -129,9 +136,8 @@ def test_every_terraform_file_parses_and_has_its_resources():
     for name, ways in WAYS.items():
         kinds = [kind.strip('"') for each in hcl2.loads(ways["terraform"])["resource"] for kind in each]
         planned = upload.plan(KINDS[name])
-        image = (
-            "azurerm_image" if planned.destination == "managed-image" else "azapi_resource" if planned.data_disks else "azurerm_shared_image_version"
-        )
+        of_disks = planned.data_disks and not planned.from_image
+        image = "azurerm_image" if planned.destination == "managed-image" else "azapi_resource" if of_disks else "azurerm_shared_image_version"
         assert kinds.count("azurerm_managed_disk") == len(planned.disks), name
         assert image in kinds, name
 

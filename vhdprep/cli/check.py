@@ -62,7 +62,7 @@ def check(
     from vhdprep.report.text import verdict_line
     from vhdprep.ruleset.load import load_rules, select
 
-    pairs = common.parse_reports([subject.path, *subject.data], reports, (report_format, output), wanted)
+    pairs = common.parse_reports(subject.files, reports, (report_format, output), wanted)
     if quiet and not output:
         pairs = pairs[1:]
     known = load_rules(tuple(rules or ()))

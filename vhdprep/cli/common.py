@@ -92,6 +92,11 @@ class Subject(NamedTuple):
     """What the manifest says, where there is one."""
     is_tree: bool = False
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What is looked at and must not be written over: the disks, and the manifest."""
+        return (self.path, *self.data, *((Path(self.declared.path),) if self.declared else ()))
+
     def target(self, asked: Target | None) -> Target:
         """What the image is to become: by ``--as``, by the manifest, else a generalized image.
 
@@ -100,7 +105,9 @@ class Subject(NamedTuple):
         """
         stated = self.declared.fields.get("destination") if self.declared else None
         if asked is not None and stated is not None and asked != stated:
-            raise UsageError(f"--as says {asked}, and {self.declared.path if self.declared else ''} says `destination: {stated}`; leave one out")
+            raise UsageError(
+                f"--as, or the plan, says {asked}, and {self.declared.path if self.declared else ''} says `destination: {stated}`; leave one out"
+            )
         return asked or (Target(str(stated)) if stated is not None else Target.GENERALIZED)
 
 
@@ -203,7 +210,7 @@ def parse_reports(
 
 
 def refuse_image(output: Path | None, images: Iterable[Location]) -> None:
-    """What is written must be none of the images, be they there or still to be made.
+    """What is written must be none of the images, be they there or still to be made, nor of what is looked at beside them.
 
     Raises:
         UsageError: it is one of them.
@@ -212,7 +219,7 @@ def refuse_image(output: Path | None, images: Iterable[Location]) -> None:
         return
     for each in location.files(images):
         if output.resolve() == each.resolve() or (each.is_file() and output.exists() and output.samefile(each)):
-            raise UsageError(f"{output}: is the image; name another file for the report")
+            raise UsageError(f"{output}: is the image, or another file of this run; name another one for the report")
 
 
 def use_colour() -> bool:

@@ -29,7 +29,7 @@ def inspect(
     from vhdprep.isolate import finished, shield
 
     subject = common.subject(image, root, data, manifest)
-    pairs = common.parse_reports([subject.path, *subject.data], reports, (report_format, output))
+    pairs = common.parse_reports(subject.files, reports, (report_format, output))
     report = run_inspect(
         subject.path,
         data=subject.data,

@@ -75,13 +75,15 @@ def prepare(
         raise UsageError("name the COPY to make, or say --plan-only" if copy is None else "--plan-only makes no copy; leave COPY out")
     if any(each != "unsafe" for each in allow or ()) or report_format not in ("text", "json"):
         raise UsageError("--allow takes only: unsafe; --format takes text or json")
-    common.refuse_image(output, (each for each in (source, *others, copy, plan) if each is not None))
+    _refuse_output(output, (*subject.files, *((plan,) if plan else ())), copy)
     reviewed = planfile.read(plan) if plan is not None else None
     wanted = subject.target(target)
     wish = Wish((), wanted, backend, bool(allow), tuple(users or ()), tuple(selected or ()), tuple(ignored or ()), tuple(others), subject.declared)
     if reviewed is not None:
         terms = reviewed[1]
-        wish = wish._replace(target=Target(terms.target), unsafe=terms.unsafe, users=terms.users, selected=terms.selected, ignored=terms.ignored)
+        wish = wish._replace(
+            target=subject.target(Target(terms.target)), unsafe=terms.unsafe, users=terms.users, selected=terms.selected, ignored=terms.ignored
+        )
     wish = wish._replace(rules=select(load_rules(tuple(rules or ())), wish.selected, wish.ignored))
     if copy is None:
         _show_plan(source, wish, report_format, output, quiet=quiet)
@@ -110,6 +112,20 @@ def _here(image: Location) -> Path:
         f"{image}: only a file of this host is prepared; download it first, with the whole address: "
         f"azcopy copy 'ADDRESS' {name}, or curl --fail --output {name} 'ADDRESS'"
     )
+
+
+def _refuse_output(output: Path | None, needed: tuple[Path, ...], copy: Path | None) -> None:
+    """The report must not be written over what is read, nor over the copy, its list of changes, or anything in the folder of several.
+
+    Raises:
+        UsageError: it would.
+    """
+    from vhdprep.prepare.copies import LEDGER
+
+    made = (copy, copy.with_name(f"{copy.name}.{LEDGER}")) if copy is not None and copy.name else ()
+    common.refuse_image(output, (*needed, *made))
+    if output is not None and made and made[0].resolve() in output.resolve().parents:
+        raise UsageError(f"{output}: lies in the folder of the copies; name a place beside it for the report")
 
 
 def _show_plan(image: Path, wish: Wish, report_format: str, output: Path | None, *, quiet: bool) -> None:

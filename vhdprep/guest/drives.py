@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 KEY = r"HKLM\SYSTEM\MountedDevices"
 _PAGING = r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Memory Management"
 _LETTER = re.compile(r"\\DosDevices\\([A-Z]):", re.IGNORECASE)
-_PAGE_FILE = re.compile(r"([A-Z]):\\", re.IGNORECASE)
+_PAGE_FILE = re.compile(r"(?:\\\?\?\\)?([A-Z]):", re.IGNORECASE)
 _GPT = b"DMIO:ID:"
+_GPT_SIZE = 24
+"""Bytes: the mark and the partition's GUID."""
 _MBR_SIZE = 12
 """Bytes: the disk's signature and the byte at which the partition begins."""
 
@@ -43,9 +45,9 @@ def letters(guest: Guest) -> tuple[Drive, ...]:
     found = []
     for name, value in key.values() if key else ():
         letter, stored = _LETTER.fullmatch(name), binary(value)
-        if letter and (len(stored) == _MBR_SIZE or stored.startswith(_GPT)):
+        if letter and (len(stored) == _MBR_SIZE or (len(stored) == _GPT_SIZE and stored.startswith(_GPT))):
             found.append(Drive(letter[1].upper(), _volume(stored, guest.volumes), f"{KEY}\\{name}"))
-    return tuple(sorted(found))
+    return tuple(sorted(found, key=lambda each: (each.letter, each.where)))
 
 
 def page_files(guest: Guest) -> tuple[tuple[str, str], ...]:
@@ -61,7 +63,7 @@ def page_files(guest: Guest) -> tuple[tuple[str, str], ...]:
 
 def _volume(stored: bytes, volumes: tuple[Volume, ...]) -> Volume | None:
     if stored.startswith(_GPT):
-        wanted = str(uuid.UUID(bytes_le=stored[8:24])) if len(stored) >= len(_GPT) + 16 else ""
+        wanted = str(uuid.UUID(bytes_le=stored[len(_GPT) :]))
         return next((each for each in volumes if (each.part_uuid or "").casefold() == wanted), None)
     signature, offset = struct.unpack("<IQ", stored)
     named = (each for each in volumes if (each.part_uuid or "").startswith(f"{signature:08x}-"))

@@ -43,13 +43,13 @@ def is_incomplete(group: StorageGroup, volumes: Sequence[Volume]) -> bool:
 
 
 def is_required(group: StorageGroup, guest: Guest) -> bool:
-    """Whether boot waits for what lies on an incomplete group: fstab names it, or something that is not found and may lie there.
+    """Whether boot stops without what lies on an incomplete group: fstab mounts it, or something that is not found and may lie there.
 
     Raises:
         Unreadable: a name in fstab means several volumes.
     """
     for entry in guest.fstab:
-        if entry.may_be_missing or not entry.needs_disk or not entry.names_device:
+        if entry.may_be_missing or entry.is_swap or not entry.needs_disk or not entry.names_device:
             continue
         volume = find_volume(entry.spec, guest.volumes)
         if volume is None or holds(group, volume.id) or group.id in below([volume.id], [group]):
@@ -57,15 +57,15 @@ def is_required(group: StorageGroup, guest: Guest) -> bool:
     return False
 
 
-def goes_by_host(group: StorageGroup, guest: Guest) -> bool:
-    """Whether fstab or crypttab calls an array by a name that it has only on the host that made it.
+def goes_by_host(group: StorageGroup, guest: Guest, *, is_kept: bool) -> bool:
+    """Whether fstab calls an array by a name that it has only on the host that made it; ``is_kept``: machines keep the image's host name.
 
     mdadm puts an array of another host under ``/dev/md127`` and on, unless mdadm.conf lists the array or trusts names (HOMEHOST).
 
     Raises:
         Unreadable: mdadm's configuration cannot be read.
     """
-    if group.kind != "md" or group.host in (None, "any", guest.facts.hostname):
+    if group.kind != "md" or group.host in (None, "any") or (is_kept and group.host == guest.facts.hostname):
         return False
     specs = [entry.spec for entry in guest.fstab]
     named = any(re.match(r"/dev/md", spec) and (volume := find_volume(spec, guest.volumes)) and holds(group, volume.id) for spec in specs)

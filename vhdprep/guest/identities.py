@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from vhdprep.guest import boot, detect_windows, drives
+from vhdprep.guest import boot, detect_windows, drives, mountunits
 from vhdprep.guest.devices import attribute_of, find_volume, refuse_unread
 from vhdprep.guest.formats import crypttab
 from vhdprep.guest.groups import below
@@ -68,19 +68,27 @@ def _used(shared: Sequence[Observation], specs: Sequence[str]) -> list[Observati
 
 
 def _specs(guest: Guest) -> list[str]:
-    """What fstab and crypttab name."""
+    """What fstab, mount units and crypttab name."""
     opened = crypttab.parse(guest.files.text("/etc/crypttab") or "")
-    return [*(entry.spec for entry in guest.fstab), *(entry.spec for entry in opened)]
+    mounted = (*guest.fstab, *mountunits.read(guest.files))
+    return [*(entry.spec for entry in mounted), *(entry.spec for entry in opened)]
 
 
 def volumes_in_use(guest: Guest, groups: Sequence[StorageGroup]) -> set[str]:
     """Ids of volumes that are mounted, swapped to, opened as encrypted ones, or have a drive letter, and of what they rest on.
 
+    Where Windows has no letters, for Sysprep took them all, it gives every file system one at its first start.
+
     Raises:
         Unreadable: what names them cannot be read, or names several.
     """
     if guest.registry is not None:
-        return below({each.volume.id for each in drives.letters(guest) if each.volume}, groups)
+        if known := drives.letters(guest):
+            for each in known:
+                if each.volume is None:
+                    refuse_unread(guest, f"{each.letter}:")
+            return below({each.volume.id for each in known if each.volume}, groups)
+        return {volume.id for volume in guest.volumes if volume.filesystem}
     found = set(guest.mounts.values())
     for spec in _specs(guest):
         if volume := find_volume(spec, guest.volumes):

@@ -23,8 +23,8 @@ MAX_FILES = 200_000
 """Files and directories that are looked at."""
 MAX_SIZE = 8 * 1024 * 1024
 """Largest text file that is searched for secrets, in bytes."""
-MAX_TOTAL = 1024 * 1024 * 1024
-"""Bytes that are searched for secrets altogether."""
+MAX_TOTAL = 512 * 1024 * 1024
+"""Bytes that are searched for secrets altogether: 10 MB take a second of the 120 that a run has."""
 MAX_DEEP = 40
 """Directories within one another."""
 
@@ -37,6 +37,7 @@ _OF_THE_SYSTEM = {
 _WITHIN = (
     "/usr/home", "/usr/local", "/usr/lib/systemd/system", "/var/www", "/var/lib/cloud", "/var/lib/waagent",
     "/var/spool/cron", "/var/spool/at", "/var/cron", "/var/opt", "/var/lib/jenkins", "/var/lib/private",
+    "/var/backups", "/usr/share/nginx/html",
 )  # fmt: skip
 _OF_WINDOWS = {
     "windows", "program files", "program files (x86)", "$recycle.bin", "$windows.~bt", "$winreagent",
@@ -97,13 +98,19 @@ def search(guest: Guest) -> Search:
 def _text(guest: Guest, path: str, size: int) -> bytes:
     """The file, as UTF-8 where Windows wrote UTF-16; nothing where it is no text."""
     head = guest.files.read(path, _HEAD)
-    wide = head[:2] in (b"\xff\xfe", b"\xfe\xff")
+    wide = head[:2] in (b"\xff\xfe", b"\xfe\xff") or _is_wide(head)
     if b"\0" in head and not wide:
         return b""
     if size > MAX_SIZE:
         raise Unreadable(f"{path}: {size} bytes are too many to search")
     data = head if size <= _HEAD else guest.files.read(path, size)
     return windowstext.decode(data).encode("utf-8", "replace") if wide else data
+
+
+def _is_wide(head: bytes) -> bool:
+    """Whether text begins as UTF-16 without a mark: every other byte of the first ones is zero, and no other."""
+    first, second = head[0:16:2], head[1:16:2]
+    return len(head) >= 16 and {any(first), any(second)} == {True, False} and 0 not in (first if any(first) else second)
 
 
 def _files(guest: Guest, gaps: list[str]) -> Iterator[tuple[str, int]]:

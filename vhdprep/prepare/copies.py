@@ -75,19 +75,22 @@ def _several(destination: Path, sources: Sequence[Path]) -> Iterator[Copies]:
 
 
 def _names(sources: Sequence[Path]) -> list[str]:
-    """File names of the copies: those of the sources, told apart where two are the same."""
-    stems = [each.stem for each in sources]
-    alike = {each.casefold() for each in stems if sum(each.casefold() == other.casefold() for other in stems) > 1}
-    roles = ["os", *(f"data{number}" for number in range(len(sources) - 1))]
-    return [f"{role}-{stem}.vhd" if stem.casefold() in alike else f"{stem}.vhd" for role, stem in zip(roles, stems, strict=True)]
+    """File names of the copies: those of the sources, and where two would be the same, with what each disk is before all of them."""
+    stems = [each.stem.encode("utf-8", "ignore").decode() or "disk" for each in sources]  # the manifest is text
+    if len({each.casefold() for each in stems}) < len(stems):
+        roles = ["os", *(f"data{number}" for number in range(len(sources) - 1))]
+        stems = [f"{role}-{stem}" for role, stem in zip(roles, stems, strict=True)]
+    return [f"{stem}.vhd" for stem in stems]
 
 
 def _manifest(disks: Sequence[Partial], target: Target, declared: Declared | None) -> str:
-    """What the copies are, to be checked again: JSON after a line of comment is YAML."""
+    """What the copies are, to be checked again: JSON after a line of comment is YAML, which has no pairs of surrogates."""
     luns = [each.lun for each in declared.disks] if declared else [None, *range(len(disks) - 1)]
     listed = [
         {"file": each.destination.name, "role": "os"} if lun is None else {"file": each.destination.name, "lun": lun}
         for each, lun in zip(disks, luns, strict=True)
     ]
     fields = {**(declared.fields if declared else {}), "destination": str(target), "disks": listed}
-    return "# vhdprep check --manifest manifest.yaml\n" + json.dumps(fields, indent=2) + "\n"
+    text = json.dumps(fields, ensure_ascii=False, indent=2)
+    plain = "".join(each if each == "\n" or (each.isascii() and each.isprintable()) else f"\\U{ord(each):08x}" for each in text)
+    return f"# vhdprep check --manifest manifest.yaml\n{plain}\n"

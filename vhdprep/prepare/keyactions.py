@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from vhdprep import registrytext
 from vhdprep import remedy as kinds
 from vhdprep.disk.backend import fold_case
+from vhdprep.guest.formats.masking import mask
 from vhdprep.guest.registry import DEFAULT
 from vhdprep.model import ABSENT
 from vhdprep.prepare import keys
 from vhdprep.prepare.actions import CannotApply
-from vhdprep.ruleset.evaluate import mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

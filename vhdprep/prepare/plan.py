@@ -13,11 +13,12 @@ from vhdprep import byhand
 from vhdprep import remedy as kinds
 from vhdprep.disk.backend import FileKind
 from vhdprep.errors import Unreadable, UsageError
+from vhdprep.guest.formats.masking import mask
 from vhdprep.model import Finding, Outcome, Severity
 from vhdprep.prepare import actions
 from vhdprep.prepare.draft import Content, Draft, Spot
 from vhdprep.remedy import Disposition
-from vhdprep.ruleset.evaluate import evaluate, mask
+from vhdprep.ruleset.evaluate import evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -211,10 +212,11 @@ def _is_written(draft: Draft, spot: Spot) -> bool:
     return found is not None and found.kind is FileKind.FILE
 
 
-def _changes(draft: Draft, findings: Iterable[Finding]) -> tuple[Change, ...]:
+def _changes(draft: Draft, findings: Sequence[Finding]) -> tuple[Change, ...]:
     """What differs, in the order in which it is to be done: what goes, then what comes, from the top down."""
     secrets = (each.where for finding in findings for each in finding.observations if str(each.value).endswith(_SECRET))
     hidden = {*_NEVER_SHOWN, *(where.partition(":")[0].rpartition("/")[2] for where in secrets)}  # by name: links may lead to them
+    blanked = {finding.rule_id for finding in findings if isinstance(finding.remedy, kinds.BlankFoundLines)}
     found: list[Change] = []
     for spot, rules in draft.touched.items():
         files = draft.drafts[spot.volume]
@@ -229,7 +231,9 @@ def _changes(draft: Draft, findings: Iterable[Finding]) -> tuple[Change, ...]:
         if before == after or (after is None and _is_below_removed(spot, draft)):
             continue
         what = "remove" if after is None else {FileKind.LINK: "link", FileKind.DIRECTORY: "directory"}.get(after.kind, "write")
-        lines = _lines(draft, spot) if what == "write" and shown.rpartition("/")[2].rstrip("-") not in hidden else ()
+        lines = (
+            _lines(draft, spot, is_told=blanked.isdisjoint(rules)) if what == "write" and shown.rpartition("/")[2].rstrip("-") not in hidden else ()
+        )
         found.append(Change(tuple(sorted(rules)), what, shown, spot, before, after, (), lines))
     return tuple(sorted(found, key=lambda each: (each.what != "remove", each.spot)))
 
@@ -245,8 +249,8 @@ def _is_below_removed(spot: Spot, draft: Draft) -> bool:
     return False
 
 
-def _lines(draft: Draft, spot: Spot) -> tuple[str, ...]:
-    """The lines that differ."""
+def _lines(draft: Draft, spot: Spot, *, is_told: bool) -> tuple[str, ...]:
+    """The lines that differ; of what is taken out because it leaks no more is told than the finding does."""
     files = draft.drafts[spot.volume]
     old = files.base.lstat(spot.path)
     new = files.lstat(spot.path)
@@ -254,5 +258,9 @@ def _lines(draft: Draft, spot: Spot) -> tuple[str, ...]:
         return ()
     was = files.base.read(spot.path, old.size) if old is not None and old.kind is FileKind.FILE else b""
     one, other = (data.decode("utf-8", "replace").splitlines() for data in (was, files.read(spot.path, new.size)))
-    found = [mask(line) for line in difflib.unified_diff(one, other, lineterm="", n=0) if not line.startswith(("---", "+++", "@@"))]
+    found = [
+        mask(line) if is_told or line[0] == "+" else f"-{_SECRET}"
+        for line in difflib.unified_diff(one, other, lineterm="", n=0)
+        if not line.startswith(("---", "+++", "@@"))
+    ]
     return (*found[:MAX_SHOWN], *([f"… {len(found) - MAX_SHOWN} more lines"] if len(found) > MAX_SHOWN else []))

@@ -44,7 +44,6 @@ ROOM = 64 * 1024 * 1024
 _SHOWN = 200
 """Characters of a plan's terms that are quoted."""
 
-
 _TABLE = "disk-table-valid"
 """The rule that fails where partitions lie outside the disk: nothing that is done to the rest makes such a disk better."""
 
@@ -293,6 +292,7 @@ def _ledger(before: Report, after: Report, plan: Plan) -> dict[str, object]:
         "schema": "vhdprep-changes/1",
         "source": before.subject,
         "copy": after.subject,
+        "disks": [{"source": was.container.path, "copy": now.container.path} for was, now in zip(before.disks, after.disks, strict=True)],
         "verdict": {"before": before.verdict, "after": after.verdict},
         "converted": list(plan.copy),
         "changes": [planfile.as_values(each) for each in plan.changes],

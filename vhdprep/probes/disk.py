@@ -10,6 +10,8 @@ from vhdprep.model import ABSENT, Observation, Value
 from vhdprep.probes.registry import probe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vhdprep.model import Volume
 
 _MIB = 1024 * 1024
@@ -78,21 +80,33 @@ def volumes(
     filesystem: tuple[str, ...] = (),
     type_id: tuple[str, ...] = (),
     having: Literal["any", "misaligned", "unclean", "hibernated", "errors", "unread", "active", "little-space", "little-boot-space"] = "any",
+    disks: Literal["system", "data", "all"] = "system",
 ) -> Observation:
-    """Volumes of the operating system's disk that have all the named properties.
+    """Volumes that have all the named properties.
 
     filesystem: one of these file systems or signatures, in libblkid's words (`swap`, `crypto_LUKS`, `ext4`).
     type_id: one of these partition types (`0x82`, GPT GUID in capitals).
     having: `misaligned` to 1 MiB, `unclean` journal, `hibernated` (also by Fast Startup), file-system `errors` recorded,
     `unread`, marked `active`, `little-space` (the root has under 5 % and under 1 GiB free), or `little-boot-space` (a /boot of its own has
     under 10 % and under 50 MiB free).
+    disks: the operating system's disk, the machine's other ones, or all.
     """
-    disk = image.need_disk()
     root = image.guest.root if image.guest else None
     if having == "little-boot-space":
         root = image.need_guest().mounts.get("/boot", "")
-    found = [each for each in disk.volumes if _matches(each, filesystem, type_id) and _has(each, having, root)]
+    found = [each for each in _volumes_on(image, disks) if _matches(each, filesystem, type_id) and _has(each, having, root)]
     return Observation.listing("volumes", tuple(Observation(_describe(each, having), each.id) for each in found))
+
+
+def _volumes_on(image: Image, disks: str) -> Iterator[Volume]:
+    roles = {"system": ("os",), "data": ("data",), "all": ("os", "data")}[disks]
+    if "os" in roles:
+        image.need_disk()
+    for each in image.disks:
+        if each.role in roles:
+            if each.disk is None:
+                raise Unreadable(each.reason or f"{each.name} could not be opened")
+            yield from each.disk.volumes
 
 
 def _matches(volume: Volume, filesystem: tuple[str, ...], type_id: tuple[str, ...]) -> bool:

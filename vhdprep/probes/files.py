@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from vhdprep.disk.backend import FileKind
 from vhdprep.errors import Unreadable
 from vhdprep.guest import accounts
+from vhdprep.guest.formats.masking import excerpt
 from vhdprep.guest.formats.textlines import lines
 from vhdprep.guest.image import Guest, Image
 from vhdprep.model import ABSENT, Observation
@@ -72,7 +73,7 @@ def file_lines(image: Image, *, patterns: tuple[str, ...], matching: str, secret
             continue
         for number, line in enumerate(lines(guest.files.text(path) or ""), 1):
             if expression.search(line):
-                parts.append(Observation("(not shown)" if secret else line.strip()[:200], f"{path}:{number}"))
+                parts.append(Observation("(not shown)" if secret else excerpt(line), f"{path}:{number}"))
     return Observation.listing(", ".join(patterns), tuple(parts[:MAX_PARTS]))
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from vhdprep.errors import Unreadable
 from vhdprep.guest import accounts as reading
 from vhdprep.guest import tables
+from vhdprep.guest.formats.masking import excerpt
 from vhdprep.guest.formats.passwd import Account
 from vhdprep.guest.image import Guest, Image
 from vhdprep.model import ABSENT, Observation
@@ -76,7 +77,7 @@ def sudo_grants(image: Image, *, having: Literal["unknown-account", "everyone", 
     guest = image.need_guest()
     look = {"unknown-account": sudo.unknown_accounts, "everyone": sudo.everyone, "target-password": sudo.target_password}[having]
     ignored = {path for pattern in ignore for path in guest.files.glob(pattern)}
-    parts = (Observation(place.text[:200], f"{place.path}:{place.number}") for place in look(guest) if place.path not in ignored)
+    parts = (Observation(excerpt(place.text), f"{place.path}:{place.number}") for place in look(guest) if place.path not in ignored)
     return Observation.listing("sudoers", tuple(parts))
 
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from vhdprep.guest.formats.secretpatterns import Secret
 
 SecretKind = Literal[
-    "private-key", "pgp-private-key", "encrypted-private-key", "aws-key", "azure-storage-key", "azure-shared-access-signature", "azure-client-secret",
-    "azure-service-bus-key", "azure-devops-token", "google-key", "google-service-account", "digitalocean-token", "heroku-key", "cloudflare-token",
-    "github-token", "gitlab-token", "npm-token", "pypi-token", "registry-login", "terraform-token", "slack-token", "stripe-key", "twilio-key",
-    "sendgrid-key", "vault-token", "databricks-token", "datadog-key", "openai-key", "anthropic-key", "url-password", "connection-string",
-    "authorization-header", "web-token",
+    "google-service-account", "private-key", "pgp-private-key", "encrypted-private-key", "aws-key", "azure-storage-key",
+    "azure-shared-access-signature", "azure-client-secret", "azure-service-bus-key", "azure-devops-token", "google-key",
+    "digitalocean-token", "heroku-key", "cloudflare-token", "github-token", "gitlab-token", "npm-token", "pypi-token", "registry-login",
+    "terraform-token", "slack-token", "stripe-key", "twilio-key", "sendgrid-key", "vault-token", "databricks-token", "datadog-key",
+    "openai-key", "anthropic-key", "url-password", "connection-string", "authorization-header", "web-token", "named-password",
 ]  # fmt: skip
 
 

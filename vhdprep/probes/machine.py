@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vhdprep.errors import Unreadable
 from vhdprep.guest import drives, identities
+from vhdprep.guest.devices import refuse_unread
 from vhdprep.guest.image import Image
 from vhdprep.model import ABSENT, Observation
 from vhdprep.probes.registry import probe
@@ -79,7 +80,7 @@ def shared_identities(image: Image, *, of: Literal["disks", "volumes", "volumes-
     """What should be the only one of its name in the machine and is not.
 
     of: `disks` (signature of an MBR, GUID of a GPT); `volumes` (UUIDs of file systems and partitions); of these only the `volumes-in-use`, which
-    fstab, crypttab or the boot entry name.
+    fstab, mount units, crypttab or the boot entry name.
     """
     opened = [(each.name, _open(each)) for each in image.disks]
     if of == "disks":
@@ -102,6 +103,8 @@ def drive_letters(image: Image, *, having: Literal["d-on-data-disk", "missing", 
     guest = image.need_guest()
     on_data = {volume.id for each in image.disks if each.role == "data" for volume in _open(each).volumes}
     known = [each for each in drives.letters(guest) if _is_meant(each, having, on_data)]
+    if known and having == "missing":
+        refuse_unread(guest, f"{known[0].letter}:")  # a space of a storage pool, a volume of a dynamic disk
     if having.startswith("page-file"):
         wanted = {each.letter for each in known}
         files = (line for letter, line in drives.page_files(guest) if letter in wanted)
@@ -142,13 +145,15 @@ def _architecture(image: Image) -> Iterator[Observation]:
 
 
 def _sizes(image: Image) -> Iterator[Observation]:
-    for number, (wanted, disk) in enumerate(zip(image.declared.disks if image.declared else (), image.disks, strict=True)):
+    for wanted, disk in zip(image.declared.disks if image.declared else (), image.disks, strict=True):
         if wanted.size is None:
             continue
         if disk.container.virtual_size is None:
             raise Unreadable(f"the size of {disk.name or 'the disk'} could not be read")
         if wanted.size != disk.container.virtual_size:
-            yield Observation(f"{wanted.size} bytes; {wanted.file} has {disk.container.virtual_size}", f"manifest:disks[{number}].size")
+            yield Observation(
+                f"{wanted.size} bytes; {wanted.file} has {disk.container.virtual_size}", f"manifest:size of {disk.name or 'the system disk'}"
+            )
 
 
 def _previous(image: Image) -> Iterator[Observation]:
@@ -195,10 +200,11 @@ def _unused(image: Image, others: list[ImageDisk]) -> Iterator[Observation]:
 
 
 def _written_apart(image: Image, others: list[ImageDisk]) -> Iterator[Observation]:
-    """Of file systems that are mounted when the machine stops; others may rest for months."""
+    """Of file systems that are mounted for writing when the machine stops; others may rest for months."""
     guest = image.need_guest()
     times = {volume.id: volume.written for volume in guest.volumes}
-    mounted = set(guest.mounts.values())
+    resting = {entry.point for entry in guest.fstab if {"ro", "x-systemd.automount"} & set(entry.options)}
+    mounted = {volume for point, volume in guest.mounts.items() if point not in resting}
     root = times.get(guest.root)
     if root is None:
         return

@@ -7,7 +7,7 @@ from typing import Literal
 from vhdprep.errors import Unreadable
 from vhdprep.guest import groups as reading
 from vhdprep.guest.image import Image
-from vhdprep.model import Observation
+from vhdprep.model import Observation, Target
 from vhdprep.probes.registry import probe
 
 
@@ -35,7 +35,7 @@ def storage_groups(image: Image, *, having: Literal["incomplete-required", "inco
             "incomplete": incomplete and not required,
             "degraded": bool(group.missing) and not incomplete,
             "repeated-name": group.name in twice,
-            "name-by-host": having == "name-by-host" and reading.goes_by_host(group, image.need_guest()),
+            "name-by-host": having == "name-by-host" and reading.goes_by_host(group, image.need_guest(), is_kept=image.target is Target.SPECIALIZED),
         }[having]:
             count = f"{len(group.members)} of {group.expected}" if group.expected else str(len(group.members))
             what = f"{group.level or group.kind}, {count} members are here"

@@ -6,6 +6,7 @@ import re
 from typing import Literal
 
 from vhdprep.guest import packages, sources, systemd
+from vhdprep.guest.formats.masking import excerpt
 from vhdprep.guest.image import Image
 from vhdprep.model import ABSENT, Observation
 from vhdprep.probes.registry import probe
@@ -54,5 +55,5 @@ def package_sources(image: Image, *, having: Literal["any", "enabled", "local"] 
     for source in sources.sources(image.need_guest()):
         wanted = having == "any" or (source.enabled and (having == "enabled" or source.is_local))
         if wanted and expression.search(source.words):
-            parts.append(Observation(source.words[:200], source.place))
+            parts.append(Observation(excerpt(source.words), source.place))
     return Observation.listing("package sources", tuple(parts))

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from vhdprep.errors import Unreadable
+from vhdprep.guest.formats.masking import excerpt
 from vhdprep.guest.image import Guest, Image
 from vhdprep.guest.registry import BOOT_STORE, DEFAULT
 from vhdprep.model import ABSENT, Observation, Value
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 MAX_PARTS = 1000
 """Keys or values that one finding lists."""
-_MAX_SHOWN = 200
 _SERVICES = r"HKLM\SYSTEM\CurrentControlSet\Services"
 _STARTS = {0: "boot", 1: "system", 2: "automatic", 3: "manual", 4: "disabled"}
 
@@ -63,7 +63,8 @@ def registry_values(image: Image, *, key: str, matching: str = "", secret: bool 
         for name, value in found.values():
             shown = ", ".join(value) if isinstance(value, tuple) else str(value)
             if re.search(matching, f"{name}={shown}"):
-                parts.append(Observation("(not shown)" if secret else shown[:_MAX_SHOWN], f"{path}\\{name or DEFAULT}"))
+                words = "(not shown)" if secret else excerpt(f"{name}={shown}").removeprefix(f"{name}=")
+                parts.append(Observation(words, f"{path}\\{name or DEFAULT}"))
     return Observation.listing(key, tuple(parts[:MAX_PARTS]))
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _LOOKS = {Verdict.READY: "ready", Verdict.NOT_READY: "error", Verdict.INCONCLUSIVE: "warning", None: "note"}
 _MEANS = {
-    Verdict.READY: "Every error rule that applies passed, and everything that had to be read was read. The image may be uploaded.",
+    Verdict.READY: "Every error rule that was asked and applies passed, and everything that had to be read was read.",
     Verdict.NOT_READY: "At least one error rule failed. Fix what is named below before the upload, and check again.",
     Verdict.INCONCLUSIVE: "No error rule failed, but not everything could be read or decided. Nobody knows yet whether the image will work.",
     None: "Only looked at: no rules were asked.",
@@ -72,7 +72,7 @@ def _values(report: Report, *, verbose: bool) -> dict[str, Any]:
         "words": words,
         "verdict": words.VERDICTS[report.verdict],
         "look": _LOOKS[report.verdict],
-        "means": _MEANS[report.verdict],
+        "means": " ".join(part for part in (_MEANS[report.verdict], _may_be_uploaded(report)) if part),
         "failed": failed,
         "undecided": words.undecided(report, everything=verbose),
         "waived": [each for each in report.findings if each.outcome is Outcome.WAIVED],
@@ -93,6 +93,10 @@ def _values(report: Report, *, verbose: bool) -> dict[str, Any]:
         "standings": counts(certify(report)),
         "standing_looks": _STANDINGS,
     }
+
+
+def _may_be_uploaded(report: Report) -> str:
+    return "The image may be uploaded." if upload.plan(report) else upload.withheld(report)
 
 
 def _count(report: Report, severity: Severity, outcome: Outcome) -> int:

@@ -13,7 +13,7 @@ from vhdprep.report.certification import certify, counts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vhdprep.model import Finding, Report
+    from vhdprep.model import Finding, Report, Target
 
 PLACES = 6
 """Places that a finding shows unless everything is asked for."""
@@ -33,7 +33,7 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
             lines += [f"### {words.heading(report, failed)}", ""]
         for finding in failed:
             whole = verbose or written < MAX_FULL
-            block = list(_finding(finding, verbose=verbose)) if whole else [f"- `{finding.rule_id}`: {plain(finding.title)}"]
+            block = list(_finding(finding, report.target, verbose=verbose)) if whole else [f"- `{finding.rule_id}`: {plain(finding.title)}"]
             written += sum(map(len, block))
             lines += block
     lines += [
@@ -60,9 +60,9 @@ def code(text: str) -> str:
     return f"{fence}{space}{text}{space}{fence}"
 
 
-def rule_help(finding: Finding) -> str:
+def rule_help(finding: Finding, target: Target) -> str:
     """Why a rule is there, the remedy and the sources."""
-    return "\n".join([plain(finding.why), "", *_rest(finding)])
+    return "\n".join([plain(finding.why), "", *_rest(finding, target)])
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -88,7 +88,7 @@ def _head(report: Report) -> Iterator[str]:
         yield f"- {plain(text)}"
 
 
-def _finding(finding: Finding, *, verbose: bool) -> Iterator[str]:
+def _finding(finding: Finding, target: Target, *, verbose: bool) -> Iterator[str]:
     shown = finding.observations[: words.MAX_PLACES if verbose else PLACES]
     yield f"**`{finding.rule_id}`**: {plain(finding.message)}"
     yield ""
@@ -100,13 +100,13 @@ def _finding(finding: Finding, *, verbose: bool) -> Iterator[str]:
     yield ""
     yield f"**Why**: {plain(finding.why)}"
     yield ""
-    yield from _rest(finding)
+    yield from _rest(finding, target)
     yield ""
     yield "</details>"
     yield ""
 
 
-def _rest(finding: Finding) -> Iterator[str]:
+def _rest(finding: Finding, target: Target) -> Iterator[str]:
     if finding.azure_says:
         yield f"**Azure says**: {code(finding.azure_says)}"
         yield ""
@@ -115,7 +115,7 @@ def _rest(finding: Finding) -> Iterator[str]:
         yield ""
         for prose, command in map(words.step, steps(finding.remedy)):
             yield "- " + ": ".join(part for part in (plain(prose), code(command) if command else "") if part)
-        if command := on_a_copy(finding.remedy):
+        if command := on_a_copy(finding.remedy, target):
             yield f"- or on a copy of the image: {code(command)}"
         yield ""
     if finding.references:
@@ -180,6 +180,8 @@ def _coverage(report: Report) -> Iterator[str]:
 def _upload(report: Report) -> Iterator[str]:
     planned = upload.plan(report)
     if planned is None:
+        if said := upload.withheld(report):
+            yield from ("### Upload", "", plain(said), "")
         return
     yield "### Upload"
     yield ""

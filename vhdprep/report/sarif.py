@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from vhdprep.accepted import Waiver
-    from vhdprep.model import DiskReport, Observation, Report
+    from vhdprep.model import DiskReport, Observation, Report, Target
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _KINDS = {
@@ -70,16 +70,16 @@ def _driver(report: Report, shown: Iterable[Finding]) -> dict[str, Any]:
         "name": "vhdprep",
         "version": report.tool_version,
         "properties": {"ruleset": report.ruleset_digest, "rules": report.ruleset_size, "leftOut": report.left_out},
-        "rules": [_rule(each) for each in shown],
+        "rules": [_rule(each, report.target) for each in shown],
     }
 
 
-def _rule(finding: Finding) -> dict[str, Any]:
+def _rule(finding: Finding, target: Target) -> dict[str, Any]:
     rule: dict[str, Any] = {
         "id": finding.rule_id,
         "shortDescription": {"text": words.safe(finding.title)},
         "fullDescription": {"text": words.safe(finding.why)},
-        "help": {"text": "\n".join(_help(finding)), "markdown": markdown.rule_help(finding)},
+        "help": {"text": "\n".join(_help(finding)), "markdown": markdown.rule_help(finding, target)},
         "defaultConfiguration": {"level": str(finding.severity)},
         "properties": {"references": list(finding.references), "tags": ["azure", "image"]},
     }

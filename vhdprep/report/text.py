@@ -96,10 +96,13 @@ def _counts(report: Report, page: _Page) -> Iterator[str]:
 
 
 def _advice(report: Report, page: _Page) -> Iterator[str]:
-    """When to clean up a Linux guest, and the commands that clear most of it; the agent's come last, they cut the branch they sit on."""
+    """When to clean up a Linux guest, and the commands that clear most of it; the agent's come last, they cut the branch they sit on.
+
+    Never of a specialized image: they take the identity that it has to keep.
+    """
     removing = (RemoveFiles, TruncateFiles, LockPassword)
     leftovers = [each for each in report.findings if each.outcome is Outcome.FAIL and isinstance(each.remedy, removing)]
-    if report.guest is None or report.guest.os != "linux" or len(leftovers) < 3:
+    if report.target is Target.SPECIALIZED or report.guest is None or report.guest.os != "linux" or len(leftovers) < 3:
         return
     yield ""
     yield from page.paragraph(
@@ -231,6 +234,7 @@ def _summary(report: Report, page: _Page) -> Iterator[str]:
         yield from page.paragraph(words.transferred(report.transferred), "")
     if planned := upload.plan(report):
         yield from _upload(planned, page)
+    yield from page.paragraph(upload.withheld(report), "")
     if report.disks and any(each.outcome is Outcome.FAIL and each.remedy and not isinstance(each.remedy, Manual) for each in report.findings):
         yield f"To see what can be put right in a copy{', download it and run' if report.transferred else ''}:"
         yield f"  vhdprep prepare {shlex.join(_named(report))} --plan-only"

@@ -6,12 +6,11 @@ in the finding, and the run goes on.
 
 from __future__ import annotations
 
-import re
 import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import NoDisk, Unreadable
-from vhdprep.guest.formats import secretpatterns
+from vhdprep.guest.formats.masking import mask
 from vhdprep.model import ABSENT, Finding, Observation, Outcome, Value
 from vhdprep.ruleset.matchers import MATCHERS, version
 from vhdprep.ruleset.rule import AllOf, AnyOf, Check, Leaf, Not
@@ -26,19 +25,8 @@ if TYPE_CHECKING:
     """Done, of how many, of what."""
 
 _WORST = (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE)
-_SHORT = 24
-"""No token is shorter."""
 SHOWN = 1
 """Items of a list that a message names; the observations name them all."""
-_HASH = re.compile(r"\$(?:1|2[abxy]?|5|6|7|y|gy)\$[^\s:'\",]+")
-"""A password as crypt(5) stores it."""
-_URL_SECRET = re.compile(r"(?<!\w)(\w++://[^/\s:@]*+:)[^/\s@]++@")
-_SECRET_KEY = r"(?:(?>[\w.-]*?(?:passw(?:or)?d|passphrase|secret|token|credential|api_?key))[\w.-]*+|(?:[\w.-]*[_.-])?(?:pass|pwd|psk))"
-_SECRET = re.compile(
-    rf"""(?im)((?<![\w.-])(?:(?<!/)|(?=[\w.-]++["']?\s*+=))(?!nopasswd){_SECRET_KEY}["']?(?:(?P<loose>\s*+:\s*+|\s++=\s*+|=\s++)|=)|(?<!\S)--?{_SECRET_KEY}\s++)"""
-    r"""(?!(?:yes|no|on|off|true|false|none|null)(?:[\s,}]|$))(?(loose).+|(?:"[^"]*"?|'[^']*'?|\S+))"""
-)
-"""A key that names a secret and its value: to the end of the line where blanks or a colon part them, else to the next blank."""
 
 
 class _Result(NamedTuple):
@@ -224,12 +212,12 @@ def _finding(rule: Rule, outcome: Outcome, seen: tuple[Observation, ...] = (), r
         outcome=outcome,
         message=_message(rule, seen) if outcome is Outcome.FAIL else f"{rule.title}.",
         observations=tuple(dict.fromkeys(masked(part) for each in seen for part in (each.parts or (each,)))),
-        reason=reason,
+        reason=mask(reason) if reason else reason,
         remedy=rule.remedy if outcome is Outcome.FAIL else None,
         references=rule.references,
         why=rule.why,
         azure_says=rule.azure_says,
-        traceback=trace,
+        traceback=mask(trace) if trace else trace,
     )
 
 
@@ -241,16 +229,20 @@ def masked(seen: Observation) -> Observation:
     return seen._replace(value=mask(value)) if isinstance(value, str) else seen
 
 
-def mask(text: str) -> str:
-    """A text without passwords, as ``masked`` leaves them out, and without tokens and keys of well-known shape."""
-    plain = _HASH.sub("***", _SECRET.sub(r"\1***", _URL_SECRET.sub(r"\1***@", text)))
-    return plain if len(plain) < _SHORT else secretpatterns.hidden(plain)
-
-
 def _message(rule: Rule, seen: tuple[Observation, ...]) -> str:
+    """With what was seen; of a list that is the places, unless the message names those by ``{where}`` already."""
+
     def words(facts: Mapping[str, None]) -> str:
         return ", ".join(facts)
 
-    observed = words(dict.fromkeys(show(masked(each).value) for each in seen))
+    both = "{where}" in rule.message
+    observed = words(dict.fromkeys(show(_contents(each) if both else masked(each).value) for each in seen))
     where = words(dict.fromkeys(show(tuple(part.where for part in each.parts)) if each.parts else each.where for each in seen))
     return rule.message.replace("{observed}", observed).replace("{where}", where)
+
+
+def _contents(seen: Observation) -> Value:
+    """What was seen; of a list of places what stands at each."""
+    if not seen.parts or seen.value != tuple(part.where for part in seen.parts):
+        return masked(seen).value
+    return tuple(show(masked(part).value) for part in seen.parts)

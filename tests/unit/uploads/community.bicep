@@ -71,6 +71,23 @@ resource definition 'Microsoft.Compute/galleries/images@2024-03-03' = {
   }
 }
 
+resource image 'Microsoft.Compute/images@2024-03-01' = if (uploaded) {
+  name: 'web'
+  location: location
+  properties: {
+    hyperVGeneration: 'V2'
+    storageProfile: {
+      osDisk: {
+        osType: 'Linux'
+        osState: 'Generalized'
+        managedDisk: {
+          id: osDisk.id
+        }
+      }
+    }
+  }
+}
+
 resource version 'Microsoft.Compute/galleries/images/versions@2024-03-03' = if (uploaded) {
   parent: definition
   name: '1.0.0'
@@ -84,10 +101,8 @@ resource version 'Microsoft.Compute/galleries/images/versions@2024-03-03' = if (
       ]
     }
     storageProfile: {
-      osDiskImage: {
-        source: {
-          id: osDisk.id
-        }
+      source: {
+        id: image.id
       }
     }
   }

@@ -1,4 +1,4 @@
-# 1. terraform apply
+# 1. export ARM_SUBSCRIPTION_ID=$(az account show --query id -o tsv); terraform init; terraform apply
 # 2. The lines grant-access, azcopy and revoke-access of the Azure CLI, for each of these disks:
 #    web of "web.vhd"
 # 3. terraform apply -var uploaded=true
@@ -73,13 +73,18 @@ resource "azurerm_shared_image" "definition" {
   }
 }
 
-resource "azurerm_snapshot" "os" {
+resource "azurerm_image" "image" {
   count               = var.uploaded ? 1 : 0
   name                = "web"
   resource_group_name = local.group
   location            = local.location
-  create_option       = "Copy"
-  source_resource_id  = azurerm_managed_disk.os.id
+  hyper_v_generation  = "V2"
+  os_disk {
+    os_type         = "Linux"
+    os_state        = "Generalized"
+    storage_type    = "Standard_LRS"
+    managed_disk_id = azurerm_managed_disk.os.id
+  }
 }
 
 resource "azurerm_shared_image_version" "version" {
@@ -89,7 +94,7 @@ resource "azurerm_shared_image_version" "version" {
   image_name          = azurerm_shared_image.definition.name
   resource_group_name = local.group
   location            = local.location
-  os_disk_snapshot_id = azurerm_snapshot.os[0].id
+  managed_image_id    = azurerm_image.image[0].id
   target_region {
     name                   = local.location
     regional_replica_count = 1

@@ -5,4 +5,4 @@ $dataDisk0 = (Get-AzDisk -ResourceGroupName 'GROUP' -DiskName 'd0').Id
 $image = New-AzImageConfig -Location 'LOCATION' -HyperVGeneration V1
 $image = Set-AzImageOsDisk -Image $image -OsType Windows -OsState Generalized -ManagedDiskId $osDisk
 $image = Add-AzImageDataDisk -Image $image -Lun 0 -ManagedDiskId $dataDisk0
-New-AzImage -ResourceGroupName 'GROUP' -ImageName 'web' -Image $image
+$image = New-AzImage -ResourceGroupName 'GROUP' -ImageName 'web' -Image $image

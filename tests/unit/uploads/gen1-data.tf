@@ -1,4 +1,4 @@
-# 1. terraform apply
+# 1. export ARM_SUBSCRIPTION_ID=$(az account show --query id -o tsv); terraform init; terraform apply
 # 2. The lines grant-access, azcopy and revoke-access of the Azure CLI, for each of these disks:
 #    web of "web.vhd"
 #    d0 of "d0.vhd"

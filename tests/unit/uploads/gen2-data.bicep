@@ -67,10 +67,6 @@ resource definition 'Microsoft.Compute/galleries/images@2024-03-03' = {
     architecture: 'x64'
     features: [
       {
-        name: 'SecurityType'
-        value: 'TrustedLaunchSupported'
-      }
-      {
         name: 'DiskControllerTypes'
         value: 'SCSI,NVMe'
       }

@@ -1,4 +1,4 @@
-# 1. terraform apply
+# 1. export ARM_SUBSCRIPTION_ID=$(az account show --query id -o tsv); terraform init; terraform apply
 # 2. The lines grant-access, azcopy and revoke-access of the Azure CLI, for each of these disks:
 #    web of "web.vhd"
 #    d0 of "d0.vhd"
@@ -76,7 +76,6 @@ resource "azurerm_shared_image" "definition" {
   specialized                         = false
   hyper_v_generation                  = "V2"
   architecture                        = "x64"
-  trusted_launch_supported            = true
   disk_controller_type_nvme_enabled   = true
   accelerated_network_support_enabled = true
   identifier {

@@ -57,7 +57,8 @@ def chunk(start: int, length: int, kind: int, stripe: int, sub: int, areas: Sequ
     if stripe != _STRIPE:
         raise Unreadable(f"a chunk claims stripes of {stripe} bytes")
     place = _place(bits, len(areas), sub)
-    if not all(any(areas[device] for device, _ in place(number).copies) for number in range(len(areas) * len(areas))):
+    copies = sub if bits == _RAID10 else 1  # that stand side by side; of every other kind each device holds what no other does
+    if not all(any(areas[at : at + copies]) for at in range(0, len(areas), copies)):
         raise Unreadable(f"a part of it, kept as {profile}, lies on devices that are missing, and there is no whole copy of it")
     return Chunk(start, length, ChunkReader(areas, stripe, length, place), profile, bits in _REDUNDANT)
 

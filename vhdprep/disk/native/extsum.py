@@ -37,22 +37,67 @@ _SPARSE = 1
 _LEAF_TAIL = b"\0\0\0\0\x0c\0\0\xde"
 """An entry of 12 bytes with no name and the file type 0xDE: the checksum follows."""
 _TOOL = "fsck"
+_DAMAGED = f"the file system is damaged: run {_TOOL} in the guest"
 
 
-class ExtVerifier(Verifier):
+class PlainVerifier(Verifier):
+    """An ext without checksums: a directory whose blocks were wiped must not pass for an empty one."""
+
+    def __init__(self, stream: Stream, head: bytes) -> None:
+        """``head`` is the superblock."""
+        self._stream = stream
+        self._block: int = 1024 << min(struct.unpack_from("<I", head, 0x18)[0], 6)
+        self._inode_size: int = max(struct.unpack_from("<H", head, 0x58)[0] if struct.unpack_from("<I", head, 0x4C)[0] else 0, 128)
+        self._group_inodes: int = struct.unpack_from("<I", head, 0x28)[0]
+        self._groups = _Groups(self._read, head, self._block)
+        if not self._group_inodes:
+            raise Unreadable("its groups have no inodes")
+
+    def content(self, entry: Any) -> None:
+        """Of a directory how each block begins: with an entry, the first with ``.`` (Linux ``fs/ext4/namei.c``, ``__ext4_check_dir_entry``)."""
+        data = self._raw(entry.inode_number)
+        if struct.unpack_from("<H", data)[0] & 0xF000 != _DIRECTORY or struct.unpack_from("<I", data, 0x20)[0] & _INLINE_DATA:
+            return
+        blocks, done = -(-struct.unpack_from("<I", data, 4)[0] // self._block), 0  # no upper half: there old ones keep their ACL
+        for place in self._places(entry):
+            if done == blocks:
+                break
+            begin = self._read(place, 12)
+            has_entry = self._block > 32768 or struct.unpack_from("<H", begin, 4)[0] >= 8  # in blocks of 64 KiB 0 means all of it
+            if done >= MAX_DIRECTORY_BLOCKS or not has_entry or (done == 0 and (begin[6], begin[8:9]) != (1, b".")):
+                raise Unreadable(f"block {done} of the directory (inode {entry.inode_number}) holds no names; {_DAMAGED}")
+            done += 1
+        if done < blocks:
+            raise Unreadable(f"block {done} of the directory (inode {entry.inode_number}) is missing; {_DAMAGED}")
+
+    def _raw(self, number: int) -> bytes:
+        group, index = divmod(number - 1, self._group_inodes)
+        return self._read(self._groups.inode_table(group) * self._block + index * self._inode_size, self._inode_size)
+
+    def _places(self, entry: Any) -> Iterator[int]:
+        """Bytes at which the blocks stand, in order, up to the first hole: the library reads no further."""
+        for index in range(entry.number_of_extents):
+            offset, size, flags = entry.get_extent(index)
+            if flags & _SPARSE:
+                return
+            yield from range(offset, offset + size, self._block)
+
+    def _read(self, offset: int, size: int) -> bytes:
+        data = self._stream.read_at(offset, size)
+        if len(data) < size:
+            raise Unreadable(f"the file system leads to byte {offset}, which lies outside its volume")
+        return data
+
+
+class ExtVerifier(PlainVerifier):
     """An ext4 with ``metadata_csum``."""
 
     def __init__(self, stream: Stream, head: bytes) -> None:
         """``head`` is the superblock."""
-        self._stream, self._done = stream, set[int]()
-        self._block: int = 1024 << min(struct.unpack_from("<I", head, 0x18)[0], 6)
-        self._inode_size: int = struct.unpack_from("<H", head, 0x58)[0]
-        self._group_inodes: int = struct.unpack_from("<I", head, 0x28)[0]
+        super().__init__(stream, head)
+        self._done = set[int]()
         incompat, seed = struct.unpack_from("<I", head, 0x60)[0], struct.unpack_from("<I", head, 0x270)[0]
         self._seed = seed if incompat & _CSUM_SEED else crc32c(head[0x68:0x78])
-        self._groups = _Groups(self._read, head, self._block)
-        if not self._group_inodes:
-            raise Unreadable("its groups have no inodes")
 
     def inode(self, entry: Any) -> None:
         """The inode."""
@@ -73,8 +118,7 @@ class ExtVerifier(Verifier):
 
     def _inode(self, number: int) -> bytes:
         """The inode, verified. Its checksum takes itself for zero, and has an upper half where ``i_extra_isize`` leaves it room."""
-        group, index = divmod(number - 1, self._group_inodes)
-        data = self._read(self._groups.inode_table(group) * self._block + index * self._inode_size, self._inode_size)
+        data = self._raw(number)
         stored, body = data[0x7C:0x7E], data[:0x7C] + b"\0\0" + data[0x7E:]
         if len(data) > 128 and struct.unpack_from("<H", data, 0x80)[0] >= 4:
             stored, body = stored + data[0x82:0x84], body[:0x82] + b"\0\0" + body[0x84:]
@@ -113,21 +157,7 @@ class ExtVerifier(Verifier):
                 raise damaged(f"block {done} of the directory (inode {number})", _TOOL)
             done += 1
         if done < blocks:
-            raise Unreadable(f"block {done} of the directory (inode {number}) is missing; the file system is damaged: run {_TOOL} in the guest")
-
-    def _places(self, entry: Any) -> Iterator[int]:
-        """Bytes at which the blocks stand, in order, up to the first hole: the library reads no further."""
-        for index in range(entry.number_of_extents):
-            offset, size, flags = entry.get_extent(index)
-            if flags & _SPARSE:
-                return
-            yield from range(offset, offset + size, self._block)
-
-    def _read(self, offset: int, size: int) -> bytes:
-        data = self._stream.read_at(offset, size)
-        if len(data) < size:
-            raise Unreadable(f"the file system leads to byte {offset}, which lies outside its volume")
-        return data
+            raise Unreadable(f"block {done} of the directory (inode {number}) is missing; {_DAMAGED}")
 
 
 class _Groups:
@@ -166,7 +196,7 @@ def verifier(stream: Stream) -> Verifier:
     """What verifies the file system in ``stream``."""
     head = stream.read_at(1024, 1024).ljust(1024, b"\0")
     creator, ro_compat = struct.unpack_from("<I", head, 0x48)[0], struct.unpack_from("<I", head, 0x64)[0]
-    return ExtVerifier(stream, head) if ro_compat & _METADATA_CSUM and creator == _LINUX else Verifier()
+    return ExtVerifier(stream, head) if ro_compat & _METADATA_CSUM and creator == _LINUX else PlainVerifier(stream, head)
 
 
 def is_directory_block_sound(block: bytes, seed: int) -> bool:

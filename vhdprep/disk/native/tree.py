@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 KINDS = {0x8000: FileKind.FILE, 0x4000: FileKind.DIRECTORY, 0xA000: FileKind.LINK}
 """Upper bits of a POSIX mode → kind."""
+_OTHERS = {0x1000, 0x2000, 0x6000, 0xC000}
+"""Pipes, devices, sockets."""
 MAX_NAMES = 100_000
 """Largest directory that is listed; that many names take libfsext 4 s and 140 MiB."""
 MAX_DEPTH = 256
@@ -55,7 +57,9 @@ class LibyalFiles:
         self._volume, self._name, self._id, self._verifier = volume, name, volume_id, verifier or Verifier()
         self._entries: dict[str, Any] = {}
         self._names: dict[str, dict[str, Any]] = {}
-        self._entries["/"] = self._sound("/", self._try("/", volume.get_root_directory))
+        root = self._entries["/"] = self._sound("/", self._try("/", volume.get_root_directory))
+        if root is None or self._try("/", lambda: self._stat(root)).kind is not FileKind.DIRECTORY:
+            raise Unreadable(f"/: the {name} is damaged: its root is no directory")
         self._children("/")
 
     def lstat(self, path: str) -> FileStat | None:
@@ -70,7 +74,7 @@ class LibyalFiles:
     def read(self, path: str, limit: int, offset: int = 0) -> bytes:
         """Bytes of a regular file."""
         entry = self._entry(path)
-        if entry is None or self._stat(entry).kind is not FileKind.FILE:
+        if entry is None or self._try(path, lambda: self._stat(entry)).kind is not FileKind.FILE:
             return b""
 
         def read_entry() -> bytes:
@@ -97,6 +101,8 @@ class LibyalFiles:
     def _stat(self, entry: Any) -> FileStat:
         mode = entry.file_mode
         kind = KINDS.get(mode & 0xF000, FileKind.OTHER)
+        if kind is FileKind.OTHER and mode & 0xF000 not in _OTHERS:  # a wiped inode must not pass for something empty
+            raise Unreadable(f"the {self._name} is damaged: the inode that stands there is of no kind")
         return FileStat(kind, entry.size, mode & 0o7777, entry.owner_identifier, entry.group_identifier)
 
     def _key(self, name: str) -> str:

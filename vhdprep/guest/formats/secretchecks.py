@@ -26,6 +26,16 @@ _MARKERS = re.compile(
 _WORDS = frozenset(
     b"password passwd pass pwd secret token key user username test foo bar baz none null true false mypassword mysecret letmein hunter2".split()
 )
+_VARIED = 5
+"""Different characters that a password has at least."""
+_OTHER = re.compile(
+    rb"""(?ix)^[!]?[$%@~/&*] | &\w+;?$ | ^\.{1,2}/ | ^[a-z]:[\\/] | :// | \\\\ | [()|]       # variables, paths, addresses, code
+    | ^[a-z_]\w*(?:(?:\.|->|::)[a-z_]\w*)+$                                # names within names
+    | ^(?:hmac-?)?(?:sha-?|md|aes-?|rsa-?|base|utf-?|oauth|bcrypt|argon)\d  # procedures
+    | ^[a-z]+[_-]?\d{1,2}$ | \.(?:so|key|pem|txt|ya?ml|json|conf|service|py|sh|png|html?)$ | \s"""
+)
+"""What stands where a password could: ``$PASS``, ``/run/secrets/x``, ``config.password``, ``sha512``, ``field2``."""
+_COMMENTS = (b"#", b";", b"//", b"*", b"/*", b"--", b"<!--", b"REM ", b"rem ", b"%", b"'")
 _ALGORITHM = "alg"
 _KEY_MAGIC = b"openssh-key-v1\0"
 
@@ -50,6 +60,20 @@ def _has_run(value: bytes) -> bool:
         if length == _RUN:
             return True
     return False
+
+
+def is_password(value: bytes) -> bool:
+    """Whether what a setting calls a password may be one: letters and more than letters, no variable, path, address, name or function.
+
+    It is a guess: a password of letters alone is taken for a word.
+    """
+    mixed = re.search(rb"[A-Za-z]", value) and re.search(rb"[0-9!@#$%^&*+=?~]", value)
+    return bool(mixed) and len(set(value)) >= _VARIED and not (is_placeholder(value) or _has_run(value) or _OTHER.search(value))
+
+
+def is_comment(match: re.Match[bytes]) -> bool:
+    """Whether the line that a match begins in is a comment in one of the usual languages."""
+    return before(match).lstrip().startswith(_COMMENTS)
 
 
 def has_check_digits(token: bytes) -> bool:
@@ -96,8 +120,12 @@ def is_encrypted_openssh(body: bytes) -> bool:
     return data.startswith(_KEY_MAGIC) and not name.startswith(b"none")
 
 
+def before(match: re.Match[bytes]) -> bytes:
+    """What stands before a match in its line, as far as ``MAX_CONTEXT`` reaches."""
+    return match.string[max(0, match.start() - MAX_CONTEXT) : match.start()].rpartition(b"\n")[2]
+
+
 def around(match: re.Match[bytes]) -> bytes:
     """The line that a match stands in, as far as ``MAX_CONTEXT`` reaches."""
-    before = match.string[max(0, match.start() - MAX_CONTEXT) : match.start()].rpartition(b"\n")[2]
     after = match.string[match.end() : match.end() + MAX_CONTEXT].partition(b"\n")[0]
-    return before + match[0] + after
+    return before(match) + match[0] + after

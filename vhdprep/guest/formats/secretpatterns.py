@@ -95,6 +95,20 @@ def _connects(match: re.Match[bytes]) -> bool:
     )
 
 
+def _set(match: re.Match[bytes]) -> bool:
+    return checks.is_password(match[match.lastindex or 0]) and not checks.is_comment(match)
+
+
+def _named(match: re.Match[bytes]) -> bool:
+    """Behind blanks alone only where the name begins a line, or an option."""
+    return _set(match) and (match[2] is None or re.search(rb"^[ \t]*\Z|[\s>\"']--?[\w-]*\Z", checks.before(match)) is not None)
+
+
+def _wrapped(match: re.Match[bytes]) -> bool:
+    head = checks.decoded(match[1][:64]) or b""
+    return b"PRIVATE KEY-----" in head and b"ENCRYPTED" not in head
+
+
 def _basic(match: re.Match[bytes]) -> bool:
     return checks.is_login(match[1])
 
@@ -110,11 +124,23 @@ _BODY = rb"""([A-Za-z0-9+/=\\ \t\r\n]{64,16384})"""
 _PUTTY = rb"PuTTY-User-Key-File-[123]: [^\r\n]{1,40}\r?\nEncryption: "
 _NAMED = rb"""["']?\s{0,4}(?:=>|[=:])\s{0,4}["']?"""
 
+_PASSWORD = (
+    rb"(?i)(?:passw(?:or)?d|passphrase|authtok|bindpw|secret|api[_-]?key|(?:access|secret|auth)[_-]?(?:key|token)"
+    rb"|pass(?<![a-z0-9]pass)|pwd(?<![a-z0-9]pwd)|token(?<![a-z0-9]token))"
+    rb"""(?:(?:["']?\s{0,4}(?:=>|:=|[=:,])\s{0,4}["']|["']\s{1,4}value\s?=\s?["']|>)([^"'<>\r\n]{6,128}+)["'<]"""
+    rb"""|(?:["']?[ \t]{0,8}[=:][ \t]{0,8}|([ \t]{1,8})["']?)([^\s"'<>,;(){}\[\]]{6,128}+)(?=[\s"',;}<]|\Z))"""
+)
+"""What a setting calls a password, quoted or not; where nothing but blanks parts the two, they are the second group."""
+_PASSWORDS = "pass|authtok|bindpw|secret|pwd|token|api_key|apikey|api-key|access_key|accesskey|access-key"
+
 PATTERNS: tuple[Pattern, ...] = (
     # keys
+    _shape("google-service-account", "service_account",
+           rb'"private_key"\s{0,4}:\s{0,4}"-----BEGIN PRIVATE KEY-----\\n([A-Za-z0-9+/=\\]{64,4096})', _typed),
     _shape("private-key", "private key", _PEM + _BODY, _clear),
     _shape("private-key", "putty-user-key-file",
            _PUTTY + rb"none\r?\n(?:[^\n]{0,200}\n){1,40}?Private-Lines: \d{1,3}\r?\n([A-Za-z0-9+/=]{16,80})", _typed),
+    _shape("private-key", "ls0tls1crudjt", rb"(?<![A-Za-z0-9+/])(LS0tLS1CRUdJT[A-Za-z0-9+/]{100,16384}={0,2})", _wrapped),
     _shape("private-key", "age-secret-key-1", rb"(?<![\w-])AGE-SECRET-KEY-1([QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58})(?!\w)", _random),
     _shape("pgp-private-key", "pgp private key",
            rb"-----BEGIN PGP PRIVATE KEY BLOCK-----\s{1,8}(?:[A-Za-z]{1,20}: [^\n]{0,100}\n){0,6}\s{0,8}" + _BODY, _typed),
@@ -133,8 +159,6 @@ PATTERNS: tuple[Pattern, ...] = (
            rb"(?i)(?:azure_devops_ext_pat|azp_token|vsts_\w{0,12}(?:pat|token))" + _NAMED + rb"([a-z2-7]{52})(?![a-z0-9])", _random),
     _shape("google-key", "aiza", rb"(?<![\w-])(AIza[\w-]{35})(?![\w-])", _random),
     _shape("google-key", "ya29.", rb"(?<![\w-])(ya29\.[\w-]{30,2048})", _random),
-    _shape("google-service-account", "service_account",
-           rb'"private_key"\s{0,4}:\s{0,4}"-----BEGIN PRIVATE KEY-----\\n([A-Za-z0-9+/=\\]{64,4096})', _typed),
     _shape("digitalocean-token", "_v1_", rb"(?<![\w-])(do[oprt]_v1_[0-9a-f]{64})(?!\w)", _random),
     _shape("heroku-key", "hrku-", rb"(?<![\w-])(HRKU-[\w-]{36,128})", _random),
     _shape("heroku-key", "heroku", rb"(?i)heroku\w{0,12}key" + _NAMED + rb"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", _random),
@@ -164,12 +188,15 @@ PATTERNS: tuple[Pattern, ...] = (
     _shape("anthropic-key", "sk-ant-", rb"(?<![\w-])(sk-ant-[a-z]{3,8}\d\d-[\w-]{80,200})", _random),
     # logins
     _shape("url-password", "://", rb"://[^\s/:@'\"<>]{0,64}:([^\s/@'\"<>]{1,128})@[\w.\[-]", _typed),
+    _shape("url-password", "://", rb"(?i)\bhttps?://([\w-]{20,128})@(?![\w.-]{0,64}sentry)[\w.-]", _random),
     _shape("connection-string", "password|pwd", rb"(?i)(?<=[;\"'\s])(?:password|pwd)\s{0,3}=\s{0,3}([^;\"'\s<>]{1,128})(?=;|\"|')", _connects),
     _shape("authorization-header", "authorization",
            rb"(?i)authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?basic\s{1,3}([a-z0-9+/]{6,1024}={0,2})", _basic),
     _shape("authorization-header", "authorization",
            rb"(?i)authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:bearer|token)\s{1,3}([\w.~+/=-]{16,4096})", _random),
     _shape("web-token", "eyj", rb"(?<![\w.-])(eyJ[\w-]{8,1024}\.eyJ[\w-]{4,8192}\.[\w-]{16,1024})(?![\w.-])", _signed),
+    _shape("named-password", _PASSWORDS, _PASSWORD, _named),
+    _shape("named-password", "securestring", rb"""(?i)ConvertTo-SecureString\s{1,4}(?:-String\s{1,4})?["']([^"'$\r\n]{6,128})["']""", _set),
 )  # fmt: skip
 """The table; an expression's last group is the secret."""
 _NEEDLES = tuple(dict.fromkeys(needle for pattern in PATTERNS for needle in pattern.needles))
@@ -177,26 +204,27 @@ KINDS = tuple(dict.fromkeys(pattern.kind for pattern in PATTERNS))
 """Every kind, by the table's order."""
 
 
-def search(text: bytes, path: str) -> Iterator[Secret]:
-    """Every secret of a text, at most ``MAX_FOUND``; ``path`` says which patterns belong to it."""
-    small, place, found = text.lower(), path.lower(), 0
+def search(text: bytes, path: str, most: int = MAX_FOUND) -> Iterator[Secret]:
+    """Every secret of a text, at most ``most``; ``path`` says which patterns belong to it."""
+    small, place, told = text.lower(), path.lower(), set[int]()
     there = {needle for needle in _NEEDLES if needle in small}  # most files have none, and cost no more than this line
     for pattern in PATTERNS if there else ():
         if there.isdisjoint(pattern.needles) or pattern.path not in place:
             continue
         line, at = 1, 0
         for match in pattern.expression.finditer(text):
-            if pattern.check(match):
+            if (spot := match.start(match.lastindex or 0)) not in told and pattern.check(match):
                 line, at = line + text.count(b"\n", at, match.start()), match.start()
                 yield Secret(pattern.kind, line, match[match.lastindex or 0])
-                found += 1
-                if found == MAX_FOUND:
+                told.add(spot)  # by the first pattern of the table that knows it
+                if len(told) == most:
                     return
 
 
 def hidden(text: str) -> str:
     """A text without the secrets that it holds."""
     data = text.encode("utf-8", "surrogatepass")
-    for value in sorted({each.value for each in search(data, "")}, key=len, reverse=True):
+    values = {each.value for each in search(data, "", len(data))}
+    for value in sorted(values, key=len, reverse=True):
         data = data.replace(value, b"***")
     return data.decode("utf-8", "surrogatepass")

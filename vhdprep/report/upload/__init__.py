@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from vhdprep.report.upload import azurecli, bicep, powershell, terraform
-from vhdprep.report.upload.planning import Disk, Names, Plan, fill_in, plan
+from vhdprep.report.upload.planning import Disk, Names, Plan, fill_in, plan, withheld
 
-__all__ = ["TITLES", "Disk", "Names", "Plan", "document", "fill_in", "headline", "plan", "tags", "ways"]
+__all__ = ["TITLES", "Disk", "Names", "Plan", "document", "fill_in", "headline", "plan", "tags", "ways", "withheld"]
 
 TITLES = {
     "azure-cli": ("Azure CLI and AzCopy", "sh"),

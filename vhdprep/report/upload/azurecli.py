@@ -71,10 +71,14 @@ def _gallery(plan: Plan) -> Iterator[str]:
         f"--sku {shell(names.sku)} --os-type {plan.os_type} --os-state {plan.os_state} --hyper-v-generation {plan.hyper_v_generation}"
         f"{_architecture(plan)}{_features(plan)}"
     )
+    if plan.from_image:
+        yield _managed_image(plan)
+        yield f"IMAGE=$(az image show -g {shell(names.group)} -n {shell(plan.image)} --query id -o tsv)"
     luns = " ".join(str(each.lun) for each in plan.data_disks)
     data = f" --data-snapshots {_ids(plan)} --data-snapshot-luns {luns}" if plan.data_disks else ""
+    source = '--managed-image "$IMAGE"' if plan.from_image else f'--os-snapshot "$OS_DISK"{data}'
     mode = " --replication-mode Shallow" if plan.shallow else ""
-    yield f'az sig image-version create {image} -e {shell(plan.version)}{_location(plan)} --os-snapshot "$OS_DISK"{data}{mode}'
+    yield f"az sig image-version create {image} -e {shell(plan.version)}{_location(plan)} {source}{mode}"
     if plan.community:
         yield f"az sig share enable-community {gallery}"
 

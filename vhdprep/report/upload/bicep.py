@@ -78,6 +78,8 @@ def _gallery(plan: Plan) -> Iterator[str]:
         yield f"resource gallery 'Microsoft.Compute/{_GALLERIES}' existing = {{\n  name: {quoted(plan.names.gallery)}\n}}"
     images, versions = (_GALLERIES.replace("@", f"/{kind}@") for kind in ("images", "images/versions"))
     yield _resource("definition", images, _definition(plan))
+    if plan.from_image:
+        yield _managed_image(plan)
     yield _resource("version", versions, _version(plan), when="uploaded")
 
 
@@ -112,6 +114,7 @@ def _definition(plan: Plan) -> dict[str, _Node]:
 
 def _version(plan: Plan) -> dict[str, _Node]:
     data: list[_Node] = [{"lun": each.lun or 0, "source": {"id": _id(each)}} for each in plan.data_disks]
+    disks: dict[str, _Node] = {"osDiskImage": {"source": {"id": _id(plan.os_disk)}}, **({"dataDiskImages": data} if data else {})}
     mode: dict[str, _Node] = {"replicationMode": "Shallow"} if plan.shallow else {}
     return {
         "parent": _Name("definition"),
@@ -119,7 +122,7 @@ def _version(plan: Plan) -> dict[str, _Node]:
         "location": _LOCATION,
         "properties": {
             "publishingProfile": {"targetRegions": [{"name": _LOCATION}], **mode},
-            "storageProfile": {"osDiskImage": {"source": {"id": _id(plan.os_disk)}}, **({"dataDiskImages": data} if data else {})},
+            "storageProfile": {"source": {"id": _Name("image.id")}} if plan.from_image else disks,
         },
     }
 

@@ -94,6 +94,14 @@ class Plan(NamedTuple):
         return self.disks[1:]
 
     @property
+    def from_image(self) -> bool:
+        """Whether a managed image stands between the disks and the version: of disks Azure makes none that is called "supported".
+
+        Source: "Deploy a virtual machine with Trusted Launch enabled", image sources.
+        """
+        return self.destination == "gallery" and _is_supported(self.security_type)
+
+    @property
     def hyper_v_generation(self) -> str:
         """``V1 | V2``, or a name to fill in: Azure's tools do not agree on what they take when it is left out."""
         return f"V{self.generation}" if self.generation else "V1-OR-V2"
@@ -111,9 +119,12 @@ class Plan(NamedTuple):
 
 
 def plan(report: Report) -> Plan | None:
-    """The upload of a ready image; None where it is not ready, its system is not known, a disk is no fixed VHD, or two have one LUN."""
+    """The upload of a ready image; None where it is not ready, its system is not known, a disk is no fixed VHD, or two have one LUN.
+
+    Nor where rules were left out, for then nobody knows whether it works, or where Azure would refuse to make it of disks.
+    """
     facts = report.guest
-    if report.verdict is not Verdict.READY or facts is None or not all(map(_is_fixed_vhd, report.disks)):
+    if report.verdict is not Verdict.READY or report.left_out or facts is None or not all(map(_is_fixed_vhd, report.disks)):
         return None
     systems = [each for each in report.disks if each.role == "os"]
     if len(systems) != 1:
@@ -126,13 +137,18 @@ def plan(report: Report) -> Plan | None:
     architecture = declared.get("architecture", _ARCHITECTURES.get(facts.arch or ""))
     managed = _is_managed_image(report.target, generation, architecture, disks, declared)
     modern = generation == 2 and not managed
+    may_be_image = report.target is not Target.SPECIALIZED and _fits_image(architecture, disks)
+    may_be_trusted = modern and architecture == "x64" and may_be_image
+    security_type = "Standard" if managed else _security_type(report, declared, may_be_trusted=may_be_trusted)
+    if _is_supported(security_type) and not may_be_image:
+        return None
     network = _network(report, facts.os)
     return Plan(
         os_type="Windows" if facts.os == "windows" else "Linux",
         generation=generation,
         os_state="Specialized" if report.target is Target.SPECIALIZED else "Generalized",
         architecture=architecture,
-        security_type="Standard" if managed else _security_type(report, declared, may_be_trusted=modern and architecture == "x64"),
+        security_type=security_type,
         disk_controllers=("SCSI",) if managed else _controllers(report, declared, modern=modern),
         accelerated_networking=None if managed else declared.get("accelerated_networking", network),
         hibernation=None if managed else declared.get("hibernation"),
@@ -145,6 +161,20 @@ def plan(report: Report) -> Plan | None:
         names=Names(**{name: declared[name] for name in Names._fields if name in declared}),
         both_generations="generation" not in declared and len(facts.generations) > 1,
     )
+
+
+def withheld(report: Report) -> str:
+    """Why a ready image of fixed VHDs has no upload, in a sentence; else empty."""
+    if report.verdict is not Verdict.READY or not report.disks or plan(report) is not None:
+        return ""
+    if report.left_out:
+        return "How to upload it is told when no rule is left out."
+    if report.declared and _is_supported(str(report.declared.fields.get("security_type", ""))):
+        return (
+            "How to upload it is not told: of such disks Azure makes no image of the declared security type, only of their files in a "
+            "storage account (az sig image-version create --os-vhd-uri)."
+        )
+    return ""
 
 
 def fill_in(planned: Plan, *, located: bool = True) -> list[str]:
@@ -162,15 +192,24 @@ def _is_fixed_vhd(disk: DiskReport) -> bool:
 
 
 def _is_managed_image(target: Target, generation: int | None, architecture: str | None, disks: tuple[Disk, ...], declared: Mapping[str, Any]) -> bool:
-    """Where it is declared, or nothing speaks for a gallery. A managed image is generalized, private, for x64, and ``az`` counts its LUNs from 0.
+    """Where it is declared, or nothing speaks for a gallery. A managed image is private.
 
-    Sources: "Deprovision or generalize a VM" (generalized only); "Create an image definition and an image version" (Arm64: galleries).
+    Source: "Deprovision or generalize a VM" (generalized only).
     """
-    if target is not Target.GENERALIZED or architecture == "Arm64" or [each.lun for each in disks[1:]] != list(range(len(disks) - 1)):
+    if target is not Target.GENERALIZED or not _fits_image(architecture, disks):
         return False
     if "kind" in declared:
         return bool(declared["kind"] == "managed-image")
     return generation == 1 and not declared.keys() & {"gallery", "publisher", "offer", "sku", "version"}
+
+
+def _fits_image(architecture: str | None, disks: tuple[Disk, ...]) -> bool:
+    """A managed image is for x64, and ``az`` counts its LUNs from 0 ("Create an image definition and an image version": Arm64 in galleries)."""
+    return architecture != "Arm64" and [each.lun for each in disks[1:]] == list(range(len(disks) - 1))
+
+
+def _is_supported(security_type: str) -> bool:
+    return security_type.lower().endswith("supported")
 
 
 def _passed(report: Report, rules: tuple[str, ...]) -> bool:

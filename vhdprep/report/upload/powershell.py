@@ -52,7 +52,7 @@ def _managed_image(plan: Plan) -> Iterator[str]:
     yield f"$image = Set-AzImageOsDisk -Image $image -OsType {plan.os_type} -OsState Generalized -ManagedDiskId $osDisk"
     for each in plan.data_disks:
         yield f"$image = Add-AzImageDataDisk -Image $image -Lun {each.lun} -ManagedDiskId ${_variable(each)}"
-    yield f"New-AzImage -ResourceGroupName {quoted(plan.names.group)} -ImageName {quoted(plan.image)} -Image $image"
+    yield f"$image = New-AzImage -ResourceGroupName {quoted(plan.names.group)} -ImageName {quoted(plan.image)} -Image $image"
 
 
 def _gallery(plan: Plan) -> Iterator[str]:
@@ -69,11 +69,13 @@ def _gallery(plan: Plan) -> Iterator[str]:
         f"-Sku {quoted(names.sku)} -OsType {plan.os_type} -OsState {plan.os_state} -HyperVGeneration {plan.hyper_v_generation}"
         f"{architecture}{_features(plan)}"
     )
+    if plan.from_image:
+        yield from _managed_image(plan)
     data = ", ".join(f"@{{Source = @{{Id = ${_variable(each)}}}; Lun = {each.lun}}}" for each in plan.data_disks)
+    disks = f"-OSDiskImage @{{Source = @{{Id = $osDisk}}}}{f' -DataDiskImage @({data})' if data else ''}"
     yield (
         f"New-AzGalleryImageVersion {gallery} -GalleryImageDefinitionName {quoted(plan.image)} -Name {quoted(plan.version)} "
-        f"-OSDiskImage @{{Source = @{{Id = $osDisk}}}}{f' -DataDiskImage @({data})' if data else ''}"
-        f"{' -ReplicationMode Shallow' if plan.shallow else ''}"
+        f"{'-SourceImageId $image.Id' if plan.from_image else disks}{' -ReplicationMode Shallow' if plan.shallow else ''}"
     )
     if plan.community:  # the service's own call: "Share images by using a community gallery", REST
         yield f"""Invoke-AzRestMethod -Method POST -Path "$($gallery.Id){_SHARE}" -Payload '{{"operationType": "EnableCommunity"}}'"""

@@ -63,7 +63,7 @@ def text(plan: Plan) -> str:
 
 
 def _head(plan: Plan) -> Iterator[str]:
-    yield "# 1. terraform apply"
+    yield "# 1. export ARM_SUBSCRIPTION_ID=$(az account show --query id -o tsv); terraform init; terraform apply"
     yield "# 2. The lines grant-access, azcopy and revoke-access of the Azure CLI, for each of these disks:"
     for each in plan.disks:
         yield f"#    {each.name} of {quoted(each.path)}"
@@ -80,7 +80,7 @@ def _providers(plan: Plan) -> Iterator[str]:
 
 
 def _needs_azapi(plan: Plan) -> bool:
-    return plan.destination == "gallery" and bool(plan.data_disks)
+    return plan.destination == "gallery" and bool(plan.data_disks) and not plan.from_image
 
 
 def _disk(plan: Plan, disk: Disk) -> dict[str, _Node]:
@@ -121,7 +121,14 @@ def _gallery(plan: Plan) -> Iterator[str]:
     else:
         yield _block('data "azurerm_shared_image_gallery" "gallery"', name)
     yield _definition(plan)
-    yield from _version_of_disks(plan) if _needs_azapi(plan) else _version_of_snapshot(plan)
+    if plan.from_image:
+        yield _managed_image(plan)
+        yield _version(plan, "managed_image_id", "azurerm_image.image[0].id")
+    elif plan.data_disks:
+        yield _version_of_disks(plan)
+    else:
+        yield _snapshot(plan)
+        yield _version(plan, "os_disk_snapshot_id", "azurerm_snapshot.os[0].id")
 
 
 def _definition(plan: Plan) -> str:
@@ -153,30 +160,32 @@ def _features(plan: Plan) -> dict[str, _Node]:
     return found
 
 
-def _version_of_snapshot(plan: Plan) -> Iterator[str]:
-    source = _id(plan.os_disk)
-    snapshot: dict[str, _Node] = {
+def _snapshot(plan: Plan) -> str:
+    body: dict[str, _Node] = {
         "count": _Name(_WHEN),
         "name": plan.os_disk.name,
         **_PLACE,
         "create_option": "Copy",
-        "source_resource_id": source,
+        "source_resource_id": _id(plan.os_disk),
     }
-    yield _block('resource "azurerm_snapshot" "os"', snapshot)
+    return _block('resource "azurerm_snapshot" "os"', body)
+
+
+def _version(plan: Plan, kind: str, source: str) -> str:
     body: dict[str, _Node] = {
         "count": _Name(_WHEN),
         "name": plan.version,
         "gallery_name": _Name(f"{_source(plan)}.name"),
         "image_name": _Name("azurerm_shared_image.definition.name"),
         **_PLACE,
-        "os_disk_snapshot_id": _Name("azurerm_snapshot.os[0].id"),
+        kind: _Name(source),
         **({"replication_mode": "Shallow"} if plan.shallow else {}),
     }
     region: dict[str, _Node] = {"name": _Name("local.location"), "regional_replica_count": 1}
-    yield _block('resource "azurerm_shared_image_version" "version"', body, _Block("target_region", region))
+    return _block('resource "azurerm_shared_image_version" "version"', body, _Block("target_region", region))
 
 
-def _version_of_disks(plan: Plan) -> Iterator[str]:
+def _version_of_disks(plan: Plan) -> str:
     data: list[_Node] = [{"lun": each.lun or 0, "source": {"id": _id(each)}} for each in plan.data_disks]
     mode: dict[str, _Node] = {"replicationMode": "Shallow"} if plan.shallow else {}
     properties: dict[str, _Node] = {
@@ -191,7 +200,7 @@ def _version_of_disks(plan: Plan) -> Iterator[str]:
         "location": _Name("local.location"),
         "body": {"properties": properties},
     }
-    yield _block('resource "azapi_resource" "version"', body)
+    return _block('resource "azapi_resource" "version"', body)
 
 
 def _source(plan: Plan) -> str:
