@@ -56,7 +56,7 @@ def test_the_report_says_how_little_was_transferred(image):
     took = report["run"]["transferred"]
     assert (took["of"], done.returncode) == (path.stat().st_size, 0)
     assert 0 < took["bytes"] < path.stat().st_size
-    assert f"were transferred, in {took['requests']} requests." in " ".join(text.split())
+    assert f"transferred in {took['requests']} requests;" in " ".join(text.split())
     assert """azcopy copy 'my disk.vhd' "$SAS" --blob-type PageBlob""" in text
 
 

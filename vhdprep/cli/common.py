@@ -93,7 +93,7 @@ class Subject(NamedTuple):
     is_tree: bool = False
 
     @property
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[Location, ...]:
         """What is looked at and must not be written over: the disks, and the manifest."""
         return (self.path, *self.data, *((Path(self.declared.path),) if self.declared else ()))
 

@@ -114,7 +114,7 @@ def _here(image: Location) -> Path:
     )
 
 
-def _refuse_output(output: Path | None, needed: tuple[Path, ...], copy: Path | None) -> None:
+def _refuse_output(output: Path | None, needed: tuple[Location, ...], copy: Path | None) -> None:
     """The report must not be written over what is read, nor over the copy, its list of changes, or anything in the folder of several.
 
     Raises:

@@ -189,8 +189,7 @@ def _certification(report: Report, page: _Page) -> Iterator[str]:
     """How the image stands to the marketplace's certification: what is not passed, and with everything the rest."""
     if not (found := certify(report)):
         return
-    yield ""
-    yield page.bold("Certification for the marketplace")
+    yield from ("", page.bold("Certification for the marketplace"))
     yield from page.paragraph(f"{counts(found)}.", "  ")
     for standing in Standing:
         group = [each for each in found if each.standing is standing]
@@ -227,11 +226,10 @@ def _summary(report: Report, page: _Page) -> Iterator[str]:
         f"{report.how_many(Outcome.NOT_APPLICABLE)} not applicable",
         *([f"{waived} waived"] if (waived := report.how_many(Outcome.WAIVED)) else []),
         *([f"{report.left_out} left out by --select or --ignore"] if report.left_out else []),
+        *([words.transferred(report.transferred)] if page.verbose and report.transferred else []),
         "everything was read" if not report.gaps else f"{words.count(unread, 'volume')} not read" if unread else "not everything was read",
     ]
     yield from page.paragraph("; ".join(counts) + ".", "")
-    if page.verbose and report.transferred:
-        yield from page.paragraph(words.transferred(report.transferred), "")
     if planned := upload.plan(report):
         yield from _upload(planned, page)
     yield from page.paragraph(upload.withheld(report), "")

@@ -191,8 +191,8 @@ def local_name(path: str) -> str:
 
 
 def transferred(took: Transferred) -> str:
-    """``34 MiB of 30 GiB were transferred, in 120 requests.``."""
-    return f"{size(took.bytes)} of {size(took.of)} were transferred, in {count(took.requests, 'request')}."
+    """``34 MiB of 30 GiB transferred in 120 requests``."""
+    return f"{size(took.bytes)} of {size(took.of)} transferred in {count(took.requests, 'request')}"
 
 
 def container(described: Container) -> str:
