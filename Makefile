@@ -22,7 +22,7 @@ REAL_TOOLS    := $(FIXTURE_TOOLS) mmdebstrap:mmdebstrap sgdisk:gdisk cpio:cpio
 REAL_SOURCES  := $(filter-out fixtures/real/conformance.%,$(wildcard fixtures/real/*.py fixtures/real/*.toml fixtures/real/*.sh))
 PEER_TOOLS    := virt-sysprep:guestfs-tools qemu-system-x86_64:qemu-system-x86
 
-.PHONY: help run dev fmt lint type arch test test-all check fixtures real-image conformance bench docs fuzz wheel clean tools real-tools
+.PHONY: help run dev fmt lint type arch test test-all check fixtures real-image conformance azurite bench docs fuzz wheel clean tools real-tools
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -101,6 +101,10 @@ real-image: $(STAMP) real-tools ## build a real Debian 12 as a 30 GiB VHD (needs
 conformance: real-image ## hold the rules against waagent, cloud-init and virt-sysprep run for real (needs root, about three minutes)
 	@$(call need,$(PEER_TOOLS))
 	@$(BIN)/python fixtures/real/conformance.py $(REAL)
+
+azurite: ## install Azurite, the emulator of Azure's storage, for the tests of images on the network
+	@$(call need,npm:npm)
+	@npm install --silent --no-audit --no-fund --prefix $(BUILD)/azurite azurite@3
 
 bench: $(STAMP) ## time check, inspect and the peers side by side on the real image
 	$(BIN)/python -m fixtures.bench $(REAL)

@@ -5,26 +5,28 @@ Imports are late: describing a container must not wait for what reads guests, no
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
 from vhdprep import __version__
+from vhdprep.clock import Clock as Clock
 from vhdprep.disk.recorder import NOTHING
 from vhdprep.errors import Unreadable, UsageError
+from vhdprep.location import Url, lost, transferred, urls
+from vhdprep.machine import roles
 from vhdprep.model import DiskReport, Report, Target
 from vhdprep.verdict import judge
-from vhdprep.vhd.container import describe
+from vhdprep.vhd.container import describe, unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from vhdprep.declared import Declared
     from vhdprep.disk.backend import Disk, Source
     from vhdprep.guest.image import Guest, Image, ImageDisk
+    from vhdprep.location import Location
+    from vhdprep.machine import Named
     from vhdprep.model import Phase, Provisioner
     from vhdprep.policy import PolicyItem
     from vhdprep.ruleset.evaluate import Progress
@@ -36,10 +38,10 @@ _COMPARED = ("native", "guestfs")
 
 
 def check(
-    path: Path,
+    path: Location,
     rules: tuple[Rule, ...],
     *,
-    data: Sequence[Path] = (),
+    data: Sequence[Location] = (),
     declared: Declared | None = None,
     target: Target = Target.GENERALIZED,
     backend: str = "native",
@@ -69,12 +71,14 @@ def check(
         return judge_image(image, path, rules, backend, clock, progress)
 
 
-def judge_image(image: Image, path: Path, rules: tuple[Rule, ...], backend: str, clock: Clock, progress: Progress | None = None) -> Report:
+def judge_image(image: Image, path: Location, rules: tuple[Rule, ...], backend: str, clock: Clock, progress: Progress | None = None) -> Report:
     """What ``rules`` say of an image that is open."""
     from vhdprep.ruleset.evaluate import evaluate
     from vhdprep.ruleset.load import digest
 
     findings = evaluate(rules, image, progress)
+    if (settled := settle(image)) is not image:
+        image, findings = settled, evaluate(rules, settled)
     report = _report(image, path, backend, clock)
     verdict = judge(findings, report.gaps)
     judged = report._replace(findings=findings, verdict=verdict, ruleset_digest=digest(rules), ruleset_size=len(rules))
@@ -82,9 +86,9 @@ def judge_image(image: Image, path: Path, rules: tuple[Rule, ...], backend: str,
 
 
 def inspect(
-    path: Path,
+    path: Location,
     *,
-    data: Sequence[Path] = (),
+    data: Sequence[Location] = (),
     declared: Declared | None = None,
     backend: str = "native",
     container_only: bool = False,
@@ -99,24 +103,26 @@ def inspect(
         return compare(*(inspect(path, data=data, declared=declared, backend=each, tree=tree, key=key, avoid=avoid) for each in _COMPARED))
     clock = Clock()
     if container_only:
-        named = _roles(path, data, declared)
+        named = roles(path, data, declared)
         disks = tuple(DiskReport(each.role, describe(each.path), None, (), each.lun) for each in named)
-        return _plain_report(str(path), disks, (), Target.GENERALIZED, backend, clock)
+        gaps = tuple(each.container.unread for each in disks if each.container.unread)
+        report = _plain_report(str(path), disks, gaps, Target.GENERALIZED, backend, clock)
+        return report._replace(transferred=transferred(urls((path, *data))))
     opened = (
         open_tree(path, target=Target.GENERALIZED)
         if tree
         else open_image(path, data=data, declared=declared, target=Target.GENERALIZED, backend=backend, key=key, avoid=avoid)
     )
     with opened as image:
-        return _report(image, path, backend, clock)
+        return _report(settle(image), path, backend, clock)
 
 
 @contextmanager
 def open_image(
-    path: Path,
+    path: Location,
     *,
     target: Target,
-    data: Sequence[Path] = (),
+    data: Sequence[Location] = (),
     declared: Declared | None = None,
     backend: str = "native",
     key: str | None = None,
@@ -134,12 +140,12 @@ def open_image(
 
 
 def sources_of(
-    path: Path, data: Sequence[Path] = (), key: str | None = None, declared: Declared | None = None
+    path: Location, data: Sequence[Location] = (), key: str | None = None, declared: Declared | None = None
 ) -> tuple[Sequence[Named], list[Source]]:
     """The disks of an image by role and name, and as what a backend opens."""
     from vhdprep.disk.backend import Source
 
-    named = _roles(path, data, declared)
+    named = roles(path, data, declared)
     return named, [Source(each.path, describe(each.path), f"{each.name}:" if each.name else "", key) for each in named]
 
 
@@ -156,7 +162,19 @@ def image_of(named: Sequence[Named], sources: Sequence[Source], opened: Sequence
             container = source.container._replace(virtual_size=disk.size if size is None else size)
             disks.append(ImageDisk(each.role, container, disk, None, each.name, each.lun))
     guest, no_guest = _find_guest(disks)
-    return Image(tuple(disks), guest, no_guest, target)
+    return Image(tuple(disks), guest, no_guest, target, remotes=urls(each.path for each in named))
+
+
+def settle(image: Image) -> Image:
+    """The image, or, where reading it over the network broke off or it changed meanwhile, the same as one of which nothing was read.
+
+    What was seen then may be of two images, or damage that only the network did: no rule may be decided by it.
+    """
+    reason = lost(image.remotes)
+    if reason is None:
+        return image
+    disks = (each._replace(container=unread(each.container.path, reason, each.container.file_size), disk=None, reason=reason) for each in image.disks)
+    return image._replace(disks=tuple(disks), guest=None, no_guest=reason)
 
 
 def look_again(image: Image) -> Image:
@@ -165,40 +183,15 @@ def look_again(image: Image) -> Image:
     return image._replace(guest=guest, no_guest=no_guest)
 
 
-class Named(NamedTuple):
-    """A disk of the machine before it is opened."""
-
-    role: Literal["os", "data"]
-    name: str
-    """``data0`` and on, by LUN; empty for the operating system's."""
-    path: Path
-    lun: int | None
-
-
-def _roles(path: Path, data: Sequence[Path], declared: Declared | None) -> list[Named]:
-    """Role, name, file and LUN of every disk; a data disk is called by its LUN (``data0``), or by its place in the order where two have the same.
-
-    Raises:
-        UsageError: a file is named twice.
-    """
-    seen: list[Path] = []
-    for each in (path, *data):
-        if each.exists() and any(each.samefile(other) for other in seen if other.exists()):
-            raise UsageError(f"{each}: is named twice; every disk of a machine is a file of its own")
-        seen.append(each)
-    luns = [each.lun for each in declared.disks if each.role == "data"] if declared else list(range(len(data)))
-    numbers = luns if len(set(luns)) == len(luns) else range(len(luns))
-    others = (Named("data", f"data{number}", each, lun) for number, each, lun in zip(numbers, data, luns, strict=True))
-    return [Named("os", "", path, None), *others]
-
-
 @contextmanager
-def open_tree(root: Path, *, target: Target) -> Iterator[Image]:
+def open_tree(root: Location, *, target: Target) -> Iterator[Image]:
     """An unpacked root tree of Linux as an image without disks.
 
     Raises:
         UsageError: ``root`` is no directory.
     """
+    if isinstance(root, Url):
+        raise UsageError(f"{root}: a tree is read from a directory of this host")
     from vhdprep.disk.directory import DirectoryFiles
     from vhdprep.guest.assemble import assemble_tree
     from vhdprep.guest.image import Image
@@ -209,19 +202,6 @@ def open_tree(root: Path, *, target: Target) -> Iterator[Image]:
     except Unreadable as error:
         guest, no_guest = None, str(error)
     yield Image((), guest, no_guest, target)
-
-
-class Clock:
-    """When a run began, and how long it has taken."""
-
-    def __init__(self) -> None:
-        """It begins now."""
-        self.started = datetime.now(UTC).isoformat(timespec="seconds")
-        self._begin = time.perf_counter()
-
-    def seconds(self) -> float:
-        """Since it began."""
-        return time.perf_counter() - self._begin
 
 
 def _find_guest(disks: Sequence[ImageDisk]) -> tuple[Guest | None, str | None]:
@@ -237,7 +217,7 @@ def _find_guest(disks: Sequence[ImageDisk]) -> tuple[Guest | None, str | None]:
         return None, str(error)
 
 
-def _report(image: Image, path: Path, backend: str, clock: Clock) -> Report:
+def _report(image: Image, path: Location, backend: str, clock: Clock) -> Report:
     from vhdprep.guest.gaps import find_gaps
 
     disks = tuple(
@@ -245,7 +225,9 @@ def _report(image: Image, path: Path, backend: str, clock: Clock) -> Report:
         for each in image.disks
     )
     used = tuple(dict.fromkeys(name for each in image.disks if each.disk for name in each.disk.backends))
-    report = _plain_report(str(path), disks, find_gaps(image), image.target, "+".join(used) or backend, clock)._replace(declared=image.declared)
+    report = _plain_report(str(path), disks, find_gaps(image), image.target, "+".join(used) or backend, clock)._replace(
+        declared=image.declared, transferred=transferred(image.remotes)
+    )
     if image.guest is None:
         return report
     return report._replace(guest=image.guest.facts, provisioner=_find_provisioner(image.guest), phase=_find_phase(image.guest))

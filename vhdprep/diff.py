@@ -5,6 +5,7 @@ Bytes are not compared. A report holds less than an image: what only one side ha
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vhdprep import isolate, savedreport
@@ -18,8 +19,8 @@ from vhdprep.report.words import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
+    from vhdprep.location import Location
     from vhdprep.ruleset.rule import Rule
     from vhdprep.savedreport import Saved, SavedFinding
 
@@ -62,14 +63,14 @@ class Compared(NamedTuple):
     """Parts that only an image has, and not both are images."""
 
 
-def look(path: Path, rules: tuple[Rule, ...], target: Target, backend: str) -> Side:
+def look(path: Location, rules: tuple[Rule, ...], target: Target, backend: str) -> Side:
     """One side: a report, or an image that is read now, in a process of its own.
 
     Raises:
         UsageError: the file is missing or is no report.
         BackendUnavailable: the backend cannot run here.
     """
-    if savedreport.looks_like_one(path):
+    if isinstance(path, Path) and savedreport.looks_like_one(path):
         return side(savedreport.read(path), str(path))
     return isolate.call(lambda avoid: _look_at_image(path, rules, target, backend, avoid))
 
@@ -90,7 +91,7 @@ def compare(one: Side, other: Side) -> Compared:
     return Compared(one.name, other.name, tuple(differences), tuple(unread), tuple(part for part in ALL if not all(part in each for each in held)))
 
 
-def _look_at_image(path: Path, rules: tuple[Rule, ...], target: Target, backend: str, avoid: Mapping[str, str]) -> Side:
+def _look_at_image(path: Location, rules: tuple[Rule, ...], target: Target, backend: str, avoid: Mapping[str, str]) -> Side:
     with open_image(path, target=target, backend=backend, avoid=avoid) as image:
         report = judge_image(image, path, rules, backend, Clock())
         looked = side(savedreport.parse(report_json.document(report)), str(path))

@@ -9,7 +9,7 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vhdprep import hostfile
+from vhdprep import hostfile, location
 from vhdprep.declared import Declared, DeclaredDisk
 from vhdprep.errors import Complaint, RuleError, UsageError
 from vhdprep.guest.formats import yamltext
@@ -120,7 +120,7 @@ def _declared(path: Path, data: Lines) -> Declared:
 
 def _disk(path: Path, data: Lines) -> DeclaredDisk:
     role = data.get("role", "data")
-    return DeclaredDisk(role, str(path.parent / data["file"]), data.get("lun"), _bytes(data["size"]) if "size" in data else None)
+    return DeclaredDisk(role, location.listed(data["file"], path.parent), data.get("lun"), _bytes(data["size"]) if "size" in data else None)
 
 
 def _plain(value: Any) -> str | int | bool | tuple[str, ...]:

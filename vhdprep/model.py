@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from vhdprep.accepted import Baseline, Waiver
     from vhdprep.declared import Declared
+    from vhdprep.location import Transferred
     from vhdprep.policy import PolicyItem
     from vhdprep.remedy import Remedy
     from vhdprep.storage import Digests, Subvolume
@@ -132,6 +133,8 @@ class Container(NamedTuple):
     fields: Mapping[str, str | int] = MappingProxyType({})
     """Every field of the footer and header: ``footer:cookie`` …, ``header:block_size`` …, ``vhdx:block_size`` …."""
     defects: tuple[Defect, ...] = ()
+    unread: str | None = None
+    """Why nothing could be read of it, where its server or disk failed; what stands above is then no finding."""
 
 
 class Volume(NamedTuple):
@@ -286,6 +289,8 @@ class Report(NamedTuple):
     """What the image's manifest says, if it has one."""
     policies: tuple[PolicyItem, ...] = ()
     """What certification asks; only of an image for the marketplace."""
+    transferred: Transferred | None = None
+    """What reading images on the network took."""
 
     def how_many(self, outcome: Outcome) -> int:
         """How many findings have this outcome."""

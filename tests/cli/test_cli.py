@@ -332,7 +332,17 @@ def test_doctor_names_every_reader():
 def test_version_and_help():
     assert run("--version").stdout.startswith("vhdprep 0.")
     assert run("check").returncode == 2
-    assert [command.name for command in app.registered_commands] == ["check", "inspect", "ls", "cat", "prepare", "diff", "doctor", "completion"]
+    assert [command.name for command in app.registered_commands] == [
+        "check",
+        "inspect",
+        "ls",
+        "cat",
+        "prepare",
+        "diff",
+        "verify",
+        "doctor",
+        "completion",
+    ]
 
 
 def test_the_help_in_the_readme_is_the_programs():

@@ -68,7 +68,10 @@ def test_a_report_of_a_machine_keeps_to_its_schema_and_says_what_was_declared(ma
             "--as, or the plan, says specialized, and vm.yaml says `destination: generalized`; leave one out",
         ),
         (["check", "--manifest", "none.yaml"], "none.yaml: the manifest cannot be read (No such file or directory)"),
-        (["check", "--manifest", "vm.yaml", "--output", "data0.vhd"], "data0.vhd: is the image, or another file of this run; name another one for the report"),
+        (
+            ["check", "--manifest", "vm.yaml", "--output", "data0.vhd"],
+            "data0.vhd: is the image, or another file of this run; name another one for the report",
+        ),
         (["prepare", "--manifest", "vm.yaml"], "name the COPY to make, or say --plan-only"),
         (["prepare", "--manifest", "vm.yaml", "os.vhd"], "os.vhd: is there already"),
     ],

@@ -14,6 +14,7 @@ import typer
 from vhdprep.cli import audit, check, completion, diff, doctor, files, fleet, inspect, prepare, rules, verify
 from vhdprep.cli.common import EXIT_USAGE
 from vhdprep.errors import VhdprepError
+from vhdprep.location import conceal
 from vhdprep.report.words import safe
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def main() -> None:
     if completion.VARIABLE in os.environ:
         completion.answer()
     try:
+        sys.argv[1:] = conceal(sys.argv[1:])
         typer.main.get_command(app)()  # app() itself would put typer's exception hook in the place of ours
     except VhdprepError as error:
         typer.echo("vhdprep: " + "\n".join(safe(line) for line in str(error).split("\n")), err=True)

@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
+import click
 import typer
 
+from vhdprep import location
 from vhdprep.declared import Declared
 from vhdprep.errors import UsageError
 from vhdprep.model import Target
@@ -19,6 +21,7 @@ from vhdprep.report.words import EXIT_CODES as EXIT_CODES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from vhdprep.location import Location
     from vhdprep.model import Report, Target
 
 EXIT_USAGE = 2
@@ -40,12 +43,15 @@ def complete_formats(incomplete: str) -> list[str]:
     return [each for each in REPORTERS if each.startswith(incomplete)]
 
 
-ImageArgument = Annotated[Path, typer.Argument(metavar="IMAGE", help="The image file; it is only read.", show_default=False)]
-MaybeImageArgument = Annotated[Path | None, typer.Argument(metavar="[IMAGE]", help="The image file; it is only read.", show_default=False)]
+_IMAGE = "The image file, or its https:// or abfs:// address; it is only read."
+ImageArgument = Annotated[str, typer.Argument(metavar="IMAGE", help=_IMAGE, show_default=False, click_type=click.Path())]
+MaybeImageArgument = Annotated[str | None, typer.Argument(metavar="[IMAGE]", help=_IMAGE, show_default=False, click_type=click.Path())]
 RootOption = Annotated[Path | None, typer.Option("--root", metavar="DIR", help="An unpacked root tree in the place of IMAGE.", show_default=False)]
 DataOption = Annotated[
-    list[Path] | None,
-    typer.Option("--data", metavar="DISK", help="A data disk of the same machine, by LUN; may be repeated.", show_default=False),
+    list[str] | None,
+    typer.Option(
+        "--data", metavar="DISK", help="A data disk of the same machine, by LUN; may be repeated.", show_default=False, click_type=click.Path()
+    ),
 ]
 ManifestOption = Annotated[
     Path | None,
@@ -79,16 +85,16 @@ VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show everything:
 class Subject(NamedTuple):
     """What a command looks at."""
 
-    path: Path
+    path: Location
     """The image of the operating system's disk, or the root of a tree."""
-    data: tuple[Path, ...] = ()
+    data: tuple[Location, ...] = ()
     """The machine's other disks, by LUN."""
     declared: Declared | None = None
     """What the manifest says, where there is one."""
     is_tree: bool = False
 
     @property
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[Location, ...]:
         """What is looked at and must not be written over: the disks, and the manifest."""
         return (self.path, *self.data, *((Path(self.declared.path),) if self.declared else ()))
 
@@ -105,7 +111,7 @@ class Subject(NamedTuple):
         return manifests.target(self.declared, asked)
 
 
-def subject(image: Path | None, root: Path | None, data: list[Path] | None, manifest: Path | None = None) -> Subject:
+def subject(image: str | None, root: Path | None, data: list[str] | None, manifest: Path | None = None) -> Subject:
     """The one thing to look at.
 
     Raises:
@@ -120,9 +126,10 @@ def subject(image: Path | None, root: Path | None, data: list[Path] | None, mani
         from vhdprep import manifest as manifests
 
         declared = manifests.load(manifest)
-        first, *others = (Path(each.file) for each in declared.disks)
+        first, *others = (location.parse(each.file) for each in declared.disks)
         return Subject(first, tuple(others), declared)
-    return Subject(image or root or Path(), tuple(data or ()), None, root is not None)
+    path = root if root is not None else location.parse(image or "")
+    return Subject(path, tuple(map(location.parse, data or ())), None, root is not None)
 
 
 def read_key(path: Path | None) -> str | None:
@@ -186,7 +193,7 @@ def say(text: str, *, nl: bool = True) -> None:
 
 
 def parse_reports(
-    images: Sequence[Path], pairs: list[str] | None, main: tuple[str, Path | None], target: Target | None = None, known: Sequence[str] = REPORTERS
+    images: Sequence[Location], pairs: list[str] | None, main: tuple[str, Path | None], target: Target | None = None, known: Sequence[str] = REPORTERS
 ) -> list[tuple[str, Path | None]]:
     """The main report's format and file, then every ``FORMAT=FILE`` pair; ``target``: what the image is judged for, None = it is not.
 
@@ -210,7 +217,7 @@ def parse_reports(
     return found
 
 
-def refuse_image(output: Path | None, images: Iterable[Path]) -> None:
+def refuse_image(output: Path | None, images: Iterable[Location]) -> None:
     """What is written must be none of the images, be they there or still to be made, nor of what is looked at beside them.
 
     Raises:
@@ -218,7 +225,7 @@ def refuse_image(output: Path | None, images: Iterable[Path]) -> None:
     """
     if output is None:
         return
-    for each in images:
+    for each in location.files(images):
         if output.resolve() == each.resolve() or (each.is_file() and output.exists() and output.samefile(each)):
             raise UsageError(f"{output}: is the image, or another file of this run; name another one for the report")
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import click
 import typer
 
 from vhdprep.cli import common
 from vhdprep.cli.check import AsOption, IgnoreOption, SelectOption
 from vhdprep.errors import UsageError
+from vhdprep.location import parse
 from vhdprep.model import Target
 
 if TYPE_CHECKING:
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
     from vhdprep.diff import Compared
 
-FirstArgument = Annotated[Path, typer.Argument(metavar="A", help="An image, or a JSON report of check or inspect.", show_default=False)]
-SecondArgument = Annotated[Path, typer.Argument(metavar="B", help="The one to compare it with.", show_default=False)]
+FirstArgument = Annotated[
+    str, typer.Argument(metavar="A", help="An image, or a JSON report of check or inspect.", show_default=False, click_type=click.Path())
+]
+SecondArgument = Annotated[str, typer.Argument(metavar="B", help="The one to compare it with.", show_default=False, click_type=click.Path())]
 
 FormatOption = Annotated[str, typer.Option("--format", help="text or json.")]
 
@@ -44,7 +47,7 @@ def diff(
     if report_format not in ("text", "json"):
         raise UsageError("--format takes text or json")
     chosen = select(load_rules(tuple(rules or ())), tuple(selected or ()), tuple(ignored or ()))
-    one, other = (look(path, chosen, target or Target.GENERALIZED, backend) for path in (first, second))
+    one, other = (look(parse(path), chosen, target or Target.GENERALIZED, backend) for path in (first, second))
     found = compare(one, other)
     common.say(_as_json(found) if report_format == "json" else "".join(f"{line}\n" for line in _as_text(found)), nl=False)
     raise typer.Exit(1 if found.differences else 3 if found.unread else 0)

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vhdprep import location
 from vhdprep.cli import common
 from vhdprep.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vhdprep.location import Location
     from vhdprep.model import Report
     from vhdprep.vhd.digest import Taken
 
@@ -43,7 +47,19 @@ def take(subject: common.Subject, attest: Path | None, key: Path | None, *, want
     from vhdprep.vhd import digest
 
     with common.Progress() as progress:
-        return digest.take((subject.path, *subject.data), progress)
+        return digest.take(on_this_machine((subject.path, *subject.data)), progress)
+
+
+def on_this_machine(images: Sequence[Location]) -> list[Path]:
+    """The files that ``images`` are.
+
+    Raises:
+        UsageError: one of them is an address: to digest it is to download all of it.
+    """
+    found = location.files(images)
+    if len(found) != len(images):
+        raise UsageError("a digest needs all of the image; download it first, and name the file")
+    return found
 
 
 def write_attestation(report: Report, attest: Path, key: Path) -> None:

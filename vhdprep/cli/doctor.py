@@ -47,6 +47,21 @@ _APPLIANCE = (
 )
 
 
+_NETWORK = (("aiohttp", "remote", "images at https:// addresses"), ("adlfs", "azure", "images at abfs:// and az:// addresses"))
+
+
+def _say_network() -> None:
+    """Whether images can be read where they lie; nothing of these is loaded for that."""
+    from importlib.util import find_spec
+
+    for module, extra, what in _NETWORK:
+        if find_spec("fsspec") and find_spec(module):
+            typer.echo(f"  works    {module:<13} {_version(module):<14} {what}")
+        else:
+            cure = _cure(f"'vhdprep[{extra}]'")
+            typer.echo(f"  missing  {module:<13} not read without it: {what}; run: {cure}")
+
+
 def _say_appliance(*, start: bool) -> None:
     """Whether libguestfs can be used, and with which acceleration if it was started."""
     from vhdprep.disk.guestfs.appliance import Appliance, obstacle
@@ -107,6 +122,8 @@ def doctor(
             )
             typer.echo(f"  works    {module:<13} {version:<14} {what}{slow}")
     _say_extras()
+    typer.echo("network, where the host has it:")
+    _say_network()
     _say_appliance(start=appliance)
     if missing:
         raise typer.Exit(2)

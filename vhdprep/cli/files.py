@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vhdprep import location
 from vhdprep.cli import common
 from vhdprep.errors import Unreadable, UsageError
 
@@ -60,12 +61,12 @@ def cat(image: common.ImageArgument, path: PathArgument, backend: common.OneBack
 
 
 @contextmanager
-def _guest_files(image: common.ImageArgument, backend: str) -> Iterator[GuestFiles]:
+def _guest_files(image: str, backend: str) -> Iterator[GuestFiles]:
     from vhdprep.check import open_image
     from vhdprep.model import Target
 
-    with open_image(image, target=Target.GENERALIZED, backend=backend) as opened:
+    with open_image(location.parse(image), target=Target.GENERALIZED, backend=backend) as opened:
         try:
             yield opened.need_guest().files
         except Unreadable as error:
-            raise UsageError(f"{image}: {error}") from error
+            raise UsageError(f"{location.parse(image)}: {error}") from error

@@ -15,6 +15,7 @@ from vhdprep.model import Severity
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vhdprep.location import Location
 
 WaiversOption = Annotated[
     Path | None, typer.Option("--waivers", metavar="FILE", help="What was decided to live with: rule, reason, owner, expiry.", show_default=False)
@@ -26,7 +27,7 @@ BaselineOption = Annotated[
 FailOnOption = Annotated[str, typer.Option("--fail-on", metavar="error|warning", help="The mildest failure that makes an image not ready.")]
 
 
-def read(subject: Path, waivers: Path | None, baseline: Path | None, fail_on: str, rules: Sequence[Path]) -> Gate:
+def read(subject: Location, waivers: Path | None, baseline: Path | None, fail_on: str, rules: Sequence[Path]) -> Gate:
     """Read what the options name. To be done before the image is opened: a digest takes the whole file, and nothing bounds that time here.
 
     Raises:
@@ -43,7 +44,7 @@ def read(subject: Path, waivers: Path | None, baseline: Path | None, fail_on: st
         from vhdprep.ruleset.load import load_rules
 
         found = waiving.load(waivers, [rule.id for rule in load_rules(rules)])
-        if waiving.names_digest(found) and subject.is_file():
+        if waiving.names_digest(found) and isinstance(subject, Path) and subject.is_file():
             with common.Progress() as progress:
                 digest = waiving.digest(subject, progress)
     return Gate(found, digest, baseline, Severity(fail_on))

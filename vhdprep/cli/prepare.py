@@ -16,6 +16,7 @@ from vhdprep.model import Target
 from vhdprep.report.words import safe
 
 if TYPE_CHECKING:
+    from vhdprep.location import Location
     from vhdprep.prepare.run import Prepared, Wish
 
 _INTERRUPTED = 130
@@ -67,8 +68,9 @@ def prepare(
     from vhdprep.ruleset.load import load_rules, select
 
     if manifest is not None and copy is None:
-        image, copy = None, image  # the manifest stands in the image's place
+        image, copy = None, Path(image) if image is not None else None  # the manifest stands in the image's place
     subject = common.subject(image, None, data, manifest)
+    source, *others = (_here(each) for each in (subject.path, *subject.data))
     if plan_only == (copy is not None):
         raise UsageError("name the COPY to make, or say --plan-only" if copy is None else "--plan-only makes no copy; leave COPY out")
     if any(each != "unsafe" for each in allow or ()) or report_format not in ("text", "json"):
@@ -76,7 +78,7 @@ def prepare(
     _refuse_output(output, (*subject.files, *((plan,) if plan else ())), copy)
     reviewed = planfile.read(plan) if plan is not None else None
     wanted = subject.target(target)
-    wish = Wish((), wanted, backend, bool(allow), tuple(users or ()), tuple(selected or ()), tuple(ignored or ()), subject.data, subject.declared)
+    wish = Wish((), wanted, backend, bool(allow), tuple(users or ()), tuple(selected or ()), tuple(ignored or ()), tuple(others), subject.declared)
     if reviewed is not None:
         terms = reviewed[1]
         wish = wish._replace(
@@ -84,20 +86,35 @@ def prepare(
         )
     wish = wish._replace(rules=select(load_rules(tuple(rules or ())), wish.selected, wish.ignored))
     if copy is None:
-        _show_plan(subject.path, wish, report_format, output, quiet=quiet)
+        _show_plan(source, wish, report_format, output, quiet=quiet)
     from vhdprep.prepare.run import prepare as run_prepare
 
     assert copy is not None
     try:
         with common.Progress() as progress:
-            made = run_prepare(subject.path, copy, wish, reviewed=reviewed, progress=progress)
+            made = run_prepare(source, copy, wish, reviewed=reviewed, progress=progress)
     except KeyboardInterrupt:
         typer.echo("vhdprep: interrupted; no copy was made, and the image is as it was", err=True)
         raise typer.Exit(_INTERRUPTED) from None
     _show_made(made, report_format, output, verbose=verbose, quiet=quiet)
 
 
-def _refuse_output(output: Path | None, needed: tuple[Path, ...], copy: Path | None) -> None:
+def _here(image: Location) -> Path:
+    """The file of an image.
+
+    Raises:
+        UsageError: it lies on the network.
+    """
+    if isinstance(image, Path):
+        return image
+    name = shlex.quote(safe(image.name or "disk.vhd"))
+    raise UsageError(
+        f"{image}: only a file of this host is prepared; download it first, with the whole address: "
+        f"azcopy copy 'ADDRESS' {name}, or curl --fail --output {name} 'ADDRESS'"
+    )
+
+
+def _refuse_output(output: Path | None, needed: tuple[Location, ...], copy: Path | None) -> None:
     """The report must not be written over what is read, nor over the copy, its list of changes, or anything in the folder of several.
 
     Raises:

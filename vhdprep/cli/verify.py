@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vhdprep.cli import common
+from vhdprep import location
+from vhdprep.cli import common, digests
 from vhdprep.errors import NotProven, UsageError
 from vhdprep.report.words import safe
 
@@ -43,9 +44,10 @@ def verify(
     from vhdprep.ruleset.load import load_rules
 
     given = savedreport.read(saved).values if saved else None
+    images = digests.on_this_machine([location.parse(each) for each in (image, *(data or ()))])
     try:
         with common.Progress() as progress:
-            proven = prove(attestation, key, [image, *(data or ())], load_rules(tuple(rules or ())), progress)
+            proven = prove(attestation, key, images, load_rules(tuple(rules or ())), progress)
         if given is not None and json.dumps(given, sort_keys=True) != json.dumps(proven.report, sort_keys=True):
             raise NotProven(f"{saved}: is not the report that was attested")
     except NotProven as error:

@@ -14,8 +14,8 @@ from vhdprep.errors import BackendUnavailable, Unreadable, UnsupportedFilesystem
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
+    from vhdprep.location import Location
     from vhdprep.model import Container, Defect, Volume
     from vhdprep.storage import StorageGroup
 
@@ -113,7 +113,7 @@ class Disk(Protocol):
 class Source(NamedTuple):
     """A disk to be opened."""
 
-    path: Path
+    path: Location
     container: Container
     prefix: str = ""
     """Stands before the ids of its partitions: ``data0:``."""

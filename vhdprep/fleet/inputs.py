@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from vhdprep import hostfile
+from vhdprep import hostfile, location
 from vhdprep.errors import RuleError, UsageError
 from vhdprep.fleet.work import MANIFESTS, subject_of
 
@@ -67,6 +67,8 @@ def _named(what: str, *, everything: bool) -> Iterator[str]:
         lines = (line.strip() for line in data.decode("utf-8", "surrogateescape").splitlines())
         yield from (path for line in lines if line and not line.startswith("#") for path in _expanded(line, everything=everything) or [line])
         return
+    if isinstance(address := location.parse(what), location.Url):
+        raise UsageError(f"{address}: a fleet judges files; check one image at an address with `vhdprep check`")
     found = _expanded(what, everything=everything)
     if found is None:
         raise UsageError(f"{what}: there is no such file, folder or match")

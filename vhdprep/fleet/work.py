@@ -103,10 +103,13 @@ def subject_of(name: str) -> Subject:
     path = Path(name)
     if path.suffix.lower() not in MANIFESTS:
         return Subject((path,))
-    from vhdprep import manifest
+    from vhdprep import location, manifest
 
     declared = manifest.load(path)
-    return Subject(tuple(Path(each.file) for each in declared.disks), declared)
+    disks = [location.parse(each.file) for each in declared.disks]
+    if (files := location.files(disks)) != disks:
+        raise UsageError(f"{path}: names an address; a fleet judges files")
+    return Subject(tuple(files), declared)
 
 
 def judge(job: Job) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vhdprep.guest.files import GuestFiles
     from vhdprep.guest.formats.fstab import FstabEntry
     from vhdprep.guest.registry import Registry
+    from vhdprep.location import Url
     from vhdprep.model import Container, GuestFacts, Target, Volume
 
 _R = TypeVar("_R")
@@ -84,6 +85,8 @@ class Image(NamedTuple):
     target: Target
     declared: Declared | None = None
     """What a manifest says about it, if there is one."""
+    remotes: tuple[Url, ...] = ()
+    """Its disks that lie on the network."""
 
     @property
     def os_disk(self) -> ImageDisk:

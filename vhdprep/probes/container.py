@@ -7,7 +7,7 @@ from typing import Literal
 
 from vhdprep.errors import Unreadable
 from vhdprep.guest.image import Image
-from vhdprep.model import Observation, Value
+from vhdprep.model import Container, Observation, Value
 from vhdprep.probes.registry import probe
 from vhdprep.vhd import footer, layout
 
@@ -43,7 +43,7 @@ def vhd_field(image: Image, *, field: Field) -> Observation:
     footer or dynamic header as `footer:NAME`, `header:NAME`; of a VHDX `vhdx:NAME`; `excess_bytes` (file size less virtual size and footer);
     `geometry` (`by-specification | maximum | larger | smaller` than the size that the CHS fields should give).
     """
-    container = image.os_disk.container
+    container = _read(image)
     simple: dict[str, Value | None] = {
         "format": container.format,
         "contents": container.contents,
@@ -76,11 +76,23 @@ def vhd_defects(image: Image, *, kinds: tuple[Kind, ...]) -> Observation:
 
     kinds: which defects to look for.
     """
-    container = image.os_disk.container
+    container = _read(image)
     if container.format not in ("vhd", "vhdx"):
         raise Unreadable(f"the file holds {container.contents}: its structures were not looked at")
     found = (each for each in container.defects if each.kind in kinds)
     return Observation.listing("container", tuple(Observation(each.message, f"{each.where}:{each.kind}") for each in found))
+
+
+def _read(image: Image) -> Container:
+    """The container of the disk in question.
+
+    Raises:
+        Unreadable: its bytes could not be read.
+    """
+    container = image.os_disk.container
+    if container.unread:
+        raise Unreadable(container.unread)
+    return container
 
 
 def _geometry(fields: Mapping[str, str | int]) -> str | None:

@@ -50,7 +50,12 @@ def document(report: Report) -> dict[str, Any]:
         "findings": [_finding(each) for each in report.findings],
         "certification": [_certified(each) for each in certify(report)] if report.policies else None,
         "upload": upload.document(planned) if planned else None,
-        "run": {"started": report.started, "seconds": round(report.seconds, 3), "backend": report.backend},
+        "run": {
+            "started": report.started,
+            "seconds": round(report.seconds, 3),
+            "backend": report.backend,
+            "transferred": report.transferred._asdict() if report.transferred else None,
+        },
     }
 
 

@@ -155,6 +155,8 @@ def _tree(report: Report) -> dict[str, Any]:
 
 def uri(path: str, *, folder: bool = False) -> str:
     """A relative reference, or one with an absolute path; every byte that is no letter of a URI is escaped."""
+    if words.is_remote(path):
+        return quote(path, safe=":/%@[]")
     return quote(PurePath(path).as_posix(), errors="replace") + ("/" if folder else "")
 
 

@@ -189,8 +189,7 @@ def _certification(report: Report, page: _Page) -> Iterator[str]:
     """How the image stands to the marketplace's certification: what is not passed, and with everything the rest."""
     if not (found := certify(report)):
         return
-    yield ""
-    yield page.bold("Certification for the marketplace")
+    yield from ("", page.bold("Certification for the marketplace"))
     yield from page.paragraph(f"{counts(found)}.", "  ")
     for standing in Standing:
         group = [each for each in found if each.standing is standing]
@@ -227,6 +226,7 @@ def _summary(report: Report, page: _Page) -> Iterator[str]:
         f"{report.how_many(Outcome.NOT_APPLICABLE)} not applicable",
         *([f"{waived} waived"] if (waived := report.how_many(Outcome.WAIVED)) else []),
         *([f"{report.left_out} left out by --select or --ignore"] if report.left_out else []),
+        *([words.transferred(report.transferred)] if page.verbose and report.transferred else []),
         "everything was read" if not report.gaps else f"{words.count(unread, 'volume')} not read" if unread else "not everything was read",
     ]
     yield from page.paragraph("; ".join(counts) + ".", "")
@@ -234,7 +234,7 @@ def _summary(report: Report, page: _Page) -> Iterator[str]:
         yield from _upload(planned, page)
     yield from page.paragraph(upload.withheld(report), "")
     if report.disks and any(each.outcome is Outcome.FAIL and each.remedy and not isinstance(each.remedy, Manual) for each in report.findings):
-        yield "To see what can be put right in a copy:"
+        yield f"To see what can be put right in a copy{', download it and run' if report.transferred else ''}:"
         yield f"  vhdprep prepare {shlex.join(_named(report))} --plan-only"
 
 
@@ -244,9 +244,9 @@ def _named(report: Report) -> Iterator[str]:
     if report.declared:
         yield from ("--manifest", words.safe(report.declared.path))
     else:
-        yield words.safe(report.subject)
+        yield words.safe(words.local_name(report.subject))
         for each in report.disks[1:]:
-            yield from ("--data", words.safe(each.container.path))
+            yield from ("--data", words.safe(words.local_name(each.container.path)))
     if report.target is not Target.GENERALIZED and stated is None:
         yield from ("--as", str(report.target))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from vhdprep.model import ABSENT, Outcome, Severity, Target, Value, Verdict
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vhdprep.accepted import Waiver
+    from vhdprep.location import Transferred
     from vhdprep.model import Container, DiskReport, Finding, GuestFacts, Phase, Provisioner, Report, Volume
 
 VERDICTS = {Verdict.READY: "READY", Verdict.NOT_READY: "NOT READY", Verdict.INCONCLUSIVE: "INCONCLUSIVE", None: "INSPECTED"}
@@ -26,6 +28,7 @@ MAX_SHOWN = 4000
 """Characters of one text of the image that a report for people shows."""
 MAX_PLACES = 200
 """Places of one finding that a report in a file shows."""
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]+://")
 _UNITS = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 _HIDDEN = {"Cc", "Cf", "Cn", "Cs", "Co", "Zl", "Zp"}
 _COMMAND = re.compile(r"([^:]*\bas (?:root|administrator)\b[^:]*): (\S.*)")
@@ -178,6 +181,21 @@ def state(volume: Volume) -> str:
     if volume.read:
         return f"read; {volume.reason}" if volume.reason else "read"
     return f"{'not read' if volume.needed else 'nothing to read'}{f': {volume.reason}' if volume.reason else ''}"
+
+
+def is_remote(path: str) -> bool:
+    """Whether an image was read over the network."""
+    return _ADDRESS.match(path) is not None
+
+
+def local_name(path: str) -> str:
+    """The file that commands name: of an image on the network the one that downloading it makes."""
+    return unquote(path.rstrip("/").rpartition("/")[2]) if is_remote(path) else path
+
+
+def transferred(took: Transferred) -> str:
+    """``34 MiB of 30 GiB transferred in 120 requests``."""
+    return f"{size(took.bytes)} of {size(took.of)} transferred in {count(took.requests, 'request')}"
 
 
 def container(described: Container) -> str:

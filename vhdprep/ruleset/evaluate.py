@@ -131,7 +131,8 @@ def _condition(key: str, values: tuple[str, ...], image: Image) -> bool | None:
     if key in ("format", "type") and not image.disks:
         return False
     if key in ("format", "type"):
-        return str(getattr(image.os_disk.container, key)) in values
+        container = image.os_disk.container
+        return None if container.unread else str(getattr(container, key)) in values
     if image.guest is None:
         return None
     have = getattr(image.guest.facts, key)

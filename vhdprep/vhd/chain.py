@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import Unreadable, UsageError
+from vhdprep.location import Url
 from vhdprep.model import Defect, DiskType
 from vhdprep.vhd import layout
 from vhdprep.vhd.container import describe, open_image
@@ -16,6 +17,7 @@ from vhdprep.vhd.container import describe, open_image
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vhdprep.location import Location
     from vhdprep.model import Container
 
 MAX_CHAIN = 32
@@ -33,12 +35,17 @@ class Link(NamedTuple):
     container: Container
 
 
-def follow(path: Path, container: Container) -> tuple[list[Link], list[Defect]]:
+def follow(path: Location, container: Container) -> tuple[list[Link], list[Defect]]:
     """The chain from the child ``path`` to its base, and what is odd about it.
 
     Raises:
         Unreadable: a parent is missing, is another disk, or the chain runs in a circle.
     """
+    if isinstance(path, Url):
+        raise Unreadable(
+            f"a differencing {container.format.upper()} holds only changes, and its parent {container.parent} is not looked for on the network: "
+            "what an image says is never asked of a server; download both, or merge the chain"
+        )
     chain = [Link(path, container)]
     defects: list[Defect] = []
     while chain[-1].container.type is DiskType.DIFFERENCING:

@@ -9,7 +9,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from vhdprep.errors import UsageError
+from vhdprep.errors import Unreadable, UsageError
+from vhdprep.location import Url
 from vhdprep.model import Container, Defect, DiskType
 from vhdprep.vhd import blocktable, footer, layout
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
+
+    from vhdprep.location import Location
 
 _TAIL = 64 * 1024
 """How far from the end a footer is searched when it is not where it belongs."""
@@ -37,12 +40,20 @@ _RAW_MAGICS = (
 
 
 @contextmanager
-def open_image(path: Path) -> Iterator[BinaryIO]:
-    """Open an image file for reading, unbuffered.
+def open_image(path: Location) -> Iterator[BinaryIO]:
+    """Open an image for reading, unbuffered. Reading one on the network raises ``Unreadable`` where its server fails.
 
     Raises:
         UsageError: it is missing, no regular file, or may not be read.
     """
+    if isinstance(path, Url):
+        yield path.image.handle()
+        return
+    with _open_file(path) as handle:
+        yield handle
+
+
+def _open_file(path: Path) -> BinaryIO:
     try:
         if not path.exists():
             raise UsageError(f"{path}: there is no such file; check the path")
@@ -50,13 +61,11 @@ def open_image(path: Path) -> Iterator[BinaryIO]:
             raise UsageError(f"{path}: is a directory; name the image file inside it")
         if not path.is_file():
             raise UsageError(f"{path}: is a device or pipe; copy it to a file first (vhdprep reads regular files only)")
-        handle = open(path, "rb", buffering=0, opener=_open_quietly)  # noqa: SIM115 - Path.open takes no opener
+        return open(path, "rb", buffering=0, opener=_open_quietly)  # Path.open takes no opener
     except PermissionError as error:
         raise UsageError(f"{path}: may not be read; give your user read permission on it") from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be opened ({error.strerror}); check the path") from error
-    with handle:
-        yield handle
 
 
 def _open_quietly(name: str, flags: int) -> int:
@@ -67,14 +76,22 @@ def _open_quietly(name: str, flags: int) -> int:
         return os.open(name, flags)
 
 
-def describe(path: Path) -> Container:
-    """What ``path`` is, by its bytes, with every defect that the container alone shows.
+def describe(path: Location) -> Container:
+    """What ``path`` is, by its bytes, with every defect that the container alone shows; ``unread`` where they could not be read.
 
     Raises:
         UsageError: it is missing, no regular file, or may not be read.
     """
-    with open_image(path) as handle:
-        return _describe(path, handle, handle.seek(0, 2))
+    try:
+        with open_image(path) as handle:
+            return _describe(path, handle, handle.seek(0, 2))
+    except Unreadable as error:
+        return unread(path, str(error))
+
+
+def unread(path: Location | str, reason: str, file_size: int = 0) -> Container:
+    """An image of which nothing is known, and why."""
+    return Container(str(path), "unknown", "what could not be read", None, None, file_size, None, None, unread=reason)
 
 
 def read_at(handle: BinaryIO, offset: int, size: int) -> bytes:
@@ -83,7 +100,7 @@ def read_at(handle: BinaryIO, offset: int, size: int) -> bytes:
     return handle.read(size) or b""
 
 
-def _describe(path: Path, handle: BinaryIO, file_size: int) -> Container:
+def _describe(path: Location, handle: BinaryIO, file_size: int) -> Container:
     start = read_at(handle, 0, 0x10048)
     at, defects = _locate_footer(handle, start, file_size)
     if at is None:
@@ -152,7 +169,7 @@ def _locate_footer(handle: BinaryIO, start: bytes, file_size: int) -> tuple[int 
     return None, []
 
 
-def _describe_other(path: Path, start: bytes, file_size: int) -> Container:
+def _describe_other(path: Location, start: bytes, file_size: int) -> Container:
     kind, contents = "unknown", "nothing that is a known disk format"
     if not file_size:
         contents = "nothing: it is empty"

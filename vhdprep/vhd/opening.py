@@ -13,25 +13,27 @@ from vhdprep.vhd.container import open_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
+    from vhdprep.location import Location
     from vhdprep.model import Container, Defect
     from vhdprep.vhd.blocks import Reader
 
-    _Link = tuple[Path, Container]
+    _Link = tuple[Location, Container]
 
 _NO_TABLE = {"header-missing", "block-size", "block-count", "block-table-outside"}
 """Defects with which a block table cannot be used."""
 
 
 @contextmanager
-def open_reader(path: Path, container: Container) -> Iterator[Reader]:
+def open_reader(path: Location, container: Container) -> Iterator[Reader]:
     """The disk in ``path``, open while the block runs; its ``defects``, where there are any, are those of the chain of parents.
 
     Raises:
         UsageError: the file vanished or may not be read.
         Unreadable: it holds no disk, or too little of its structures is left.
     """
+    if container.unread:
+        raise Unreadable(container.unread)
     with ExitStack() as stack:
         if container.format == "raw":
             yield FlatReader(stack.enter_context(open_image(path)), container.file_size)
@@ -42,7 +44,7 @@ def open_reader(path: Path, container: Container) -> Iterator[Reader]:
         yield _open_vhdx(stack, links) if container.format == "vhdx" else _open_vhd(stack, links, defects)
 
 
-def _chain(path: Path, container: Container) -> tuple[Sequence[_Link], Sequence[Defect]]:
+def _chain(path: Location, container: Container) -> tuple[Sequence[_Link], Sequence[Defect]]:
     if container.type is not DiskType.DIFFERENCING:
         return [(path, container)], ()
     from vhdprep.vhd import chain  # late: most images have no parents

@@ -15,10 +15,12 @@ from vhdprep.disk.native.assembly import join
 from vhdprep.disk.native.container import open_reader
 from vhdprep.disk.native.table import read_table
 from vhdprep.disk.recorder import NOTHING
-from vhdprep.errors import Unreadable
+from vhdprep.errors import BackendUnavailable, Unreadable
+from vhdprep.location import Url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from vhdprep.disk.backend import Disk, Source
 
@@ -50,7 +52,7 @@ class Machine:
         self._drives: list[int | Unreadable] = []
         for each in sources:
             try:
-                self._drives.append(appliance.add(each.path, each.container))
+                self._drives.append(appliance.add(_file(each), each.container))
             except Unreadable as error:
                 self._drives.append(error)
         appliance.machines += 1
@@ -83,3 +85,14 @@ class Machine:
             return GuestfsDisk(reader, source, avoid, self._appliance, self._appliance.devices[drive], stack)
         except Unreadable as error:
             return error
+
+
+def _file(source: Source) -> Path:
+    """The file of a disk.
+
+    Raises:
+        BackendUnavailable: it lies on the network.
+    """
+    if isinstance(source.path, Url):
+        raise BackendUnavailable(f"{source.path}: libguestfs is given no address on the network; download the image first")
+    return source.path

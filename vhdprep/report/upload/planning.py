@@ -7,6 +7,7 @@ from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from vhdprep.model import DiskType, Outcome, Target, Verdict
+from vhdprep.report.words import local_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -251,7 +252,7 @@ def _disks(system: DiskReport, data: list[DiskReport]) -> tuple[Disk, ...]:
     names = _unique([_name(each.container.path) for each in (system, *data)])
     luns = _luns([each.lun for each in data])
     return tuple(
-        Disk(each.role, lun, each.container.path, each.container.file_size, name)
+        Disk(each.role, lun, local_name(each.container.path), each.container.file_size, name)
         for each, lun, name in zip((system, *data), (None, *luns), names, strict=True)
     )
 

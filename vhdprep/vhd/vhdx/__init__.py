@@ -18,9 +18,9 @@ from vhdprep.vhd.vhdx.layout import Region
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import BinaryIO
 
+    from vhdprep.location import Location
     from vhdprep.vhd.blocks import Reader
     from vhdprep.vhd.vhdx.layout import Header
     from vhdprep.vhd.vhdx.metadata import Metadata
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Fields = dict[str, str | int]
 
 
-def describe(path: Path, handle: BinaryIO, file_size: int) -> Container:
+def describe(path: Location, handle: BinaryIO, file_size: int) -> Container:
     """What the VHDX ``handle`` says of itself; what cannot be read is a defect, the last of them."""
     file = FlatReader(handle, file_size)
     fields: Fields = {"vhdx:creator": _creator(file)}
