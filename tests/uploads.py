@@ -33,7 +33,7 @@ HOSTILE = (
     "b\udc80yte.vhd",
     "\U000e0041.vhd",
     "*/ // # ''' {{x}} ;|&<>!.vhd",
-    "https://evil.example/x.vhd",
+    "./https://evil.example/x.vhd",
 )
 
 

@@ -99,7 +99,7 @@ def test_doctor_ends_every_complaint_with_a_command():
     assert done.returncode == 2
     assert missing["pyfsxfs"].endswith(f"run: {sys.executable} -m pip install libfsxfs-python")
     assert missing["lzma"].endswith("run: sudo apt-get install python3-full, and use that Python")
-    assert missing["sqlalchemy"].endswith(f"run: {sys.executable} -m pip install 'vhdprep[audit]'")
+    assert missing["audit"].endswith(f"run: {sys.executable} -m pip install 'vhdprep[audit]'")
     assert any(missing["guestfs"].endswith(each) for each in ("python3-guestfs", "-m venv --system-site-packages DIR"))
 
 

@@ -75,7 +75,7 @@ def machines(appliance_class):
     from vhdprep.disk.guestfs import Machine
 
     opened, appliance = {}, None
-    for name in [UNCLEAN, LAYERED, *chosen()]:
+    for name in [*chosen(), UNCLEAN, LAYERED]:  # in the order of the tests: one appliance runs at a time
         wrong = "wrong" if name == LAYERED else None
         path, data = (layered.make(appliance_class), []) if name == LAYERED else (build.build(name), build.data_disks(name))
         named, sources = sources_of(path, data, wrong)

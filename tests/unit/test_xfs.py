@@ -174,7 +174,8 @@ def test_a_repair_that_did_not_finish_is_an_error():
 @pytest.mark.parametrize("kind", ["ext2", "ext3", "ext4", "xfs", "btrfs", "ntfs"])
 def test_a_state_that_is_not_known_is_not_clean(kind):
     volume = Volume("p1", VolumeKind.PARTITION, 1 << 30, 0, None, kind, read=True)
-    image = SimpleNamespace(need_disk=lambda: MemoryDisk(1 << 30, "gpt", [volume], {}, {}), guest=None)
+    disk = MemoryDisk(1 << 30, "gpt", [volume], {}, {})
+    image = SimpleNamespace(need_disk=lambda: disk, disks=[SimpleNamespace(role="os", disk=disk)], guest=None)
     with pytest.raises(Unreadable, match="p1: whether it was left clean is not known"):
         volumes(image, having="unclean")
 
