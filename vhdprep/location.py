@@ -84,7 +84,7 @@ def parse(text: str) -> Location:
     """
     if not _ADDRESS.match(text):
         return Path(text)
-    address = _kept.get(text, text)
+    address = in_full(text)
     shown = masked(address)
     if "::" in shown or address.partition("://")[0].lower() in _LOCAL:
         raise UsageError(f"{shown}: is no single address on the network; name a file of this host by its path, and an image by one address")
@@ -93,6 +93,11 @@ def parse(text: str) -> Location:
     if not _has_host(address):
         raise UsageError(f"{shown}: names no host, or a port that cannot be")
     return Url(address)
+
+
+def in_full(text: str) -> str:
+    """What was typed where ``conceal`` took something out: for whatever else is at an address, such as a database."""
+    return _kept.get(text, text)
 
 
 def listed(text: str, folder: Path) -> str:

@@ -212,7 +212,7 @@ def check_full(place, reports, fill, relieve):
         if done.returncode:
             break
         count += told(done)
-    assert (done.returncode, count > 2, count < len(reports)) == (2, True, True)
+    assert (done.returncode, count > 2, count < len(reports)) == (2, True, True), (count, done.stderr)
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith(f"vhdprep: {place.split('?')[0]}: the history cannot be written (")
     relieve()
@@ -241,7 +241,7 @@ def test_a_group_that_the_disk_is_full_for_is_not_there_at_all(tmp_path):
     reports, place = large_reports(tmp_path / "reports"), str(tmp_path / "audit.db")
     limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (MIB, MIB))
     done = run("audit", "record", "--store", place, *reports, preexec_fn=limit)
-    assert (done.returncode, told(done), done.stderr.strip().endswith("14 of 14 reports were not recorded")) == (2, 0, True)
+    assert (done.returncode, told(done), done.stderr.strip().endswith("30 of 30 reports were not recorded")) == (2, 0, True)
     assert held(open_store(place, make=True)) == []
 
 

@@ -12,6 +12,7 @@ import typer
 
 from vhdprep.cli import common
 from vhdprep.errors import BackendUnavailable, UsageError, VhdprepError
+from vhdprep.location import in_full
 from vhdprep.model import Target, Verdict
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ def trend(by: ByOption = None, page: PageOption = None, report_format: FormatOpt
 def _open(place: str, *, make: bool = False) -> Store:
     from vhdprep.audit.store import open_store
 
-    return open_store(place, make=make)
+    return open_store(in_full(place), make=make)
 
 
 def _need_database() -> None:
