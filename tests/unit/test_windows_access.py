@@ -1,7 +1,7 @@
 """Who gets at a Windows and how: proxy, adapters, rights to sign in, local accounts."""
 
 import struct
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -57,10 +57,10 @@ def test_a_proxy_that_is_cut_off_is_unreadable(data):
 
 
 def test_hostile_proxies_are_read_in_time():
-    began = perf_counter()
+    began = process_time()
     for text in (b":" * winhttp.MAX_TEXT, b"a" * winhttp.MAX_TEXT, b"*1" * (winhttp.MAX_TEXT // 2), b"1;" * (winhttp.MAX_TEXT // 2)):
         winhttp.parse(proxy(3, text, text), "w").passes_by(AZURE)
-    assert perf_counter() - began < 1
+    assert process_time() - began < 1
 
 
 def test_services_go_through_the_proxy_unless_the_address_goes_around_it():
