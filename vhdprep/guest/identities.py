@@ -45,10 +45,10 @@ def shared_by_volumes(volumes: Sequence[Volume], groups: Sequence[StorageGroup],
         for volume in volumes:
             value = getattr(volume, kind)
             if value and (kind.startswith("part_") or (volume.id not in members and volume.filesystem != "linux_raid_member")):
-                found[value.casefold() if kind in _UUIDS else value].append(volume.id)
-        for value, ids in found.items():
+                found[_name(kind, value)].append(volume.id)
+        for name, ids in found.items():
             if len(ids) > 1:
-                yield Observation(" and ".join(ids), f"{kind.replace('part_', 'PART').upper()}={value}")
+                yield Observation(" and ".join(ids), name)
 
 
 def in_use(guest: Guest, shared: Sequence[Observation]) -> list[Observation]:
@@ -63,8 +63,13 @@ def in_use(guest: Guest, shared: Sequence[Observation]) -> list[Observation]:
 
 def _used(shared: Sequence[Observation], specs: Sequence[str]) -> list[Observation]:
     pairs = (attribute_of(spec) for spec in specs)
-    names = {f"{kind.replace('part_', 'PART').upper()}={value.casefold() if kind in _UUIDS else value}" for kind, value in pairs if kind}
+    names = {_name(kind, value) for kind, value in pairs if kind}
     return [each for each in shared if each.where in names]
+
+
+def _name(kind: str, value: str) -> str:
+    """``UUID=…`` as fstab writes it, in letters that can be compared; ``kind``: a field of ``Volume``."""
+    return f"{kind.replace('part_', 'PART').upper()}={value.casefold() if kind in _UUIDS else value}"
 
 
 def _specs(guest: Guest) -> list[str]:

@@ -88,18 +88,10 @@ def partial(destination: Path) -> Iterator[Partial]:
     """
     if not destination.name:
         raise UsageError(f"{destination}: is a folder; name the file to make in it")
-    path = destination.with_name(f".{destination.name}.vhdprep-partial")
+    path = _hidden(destination)
     if os.path.lexists(destination):
         _drop_second_name(destination, path)
-    refuse_existing(destination)
-    try:
-        descriptor = _create(path)
-    except PermissionError as error:
-        raise UsageError(f"{destination}: may not be written; give your user write permission on {destination.parent}") from error
-    except FileNotFoundError as error:
-        raise UsageError(f"{destination}: there is no folder {destination.parent}; make it first") from error
-    except OSError as error:
-        raise UsageError(f"{destination}: cannot be written ({error.strerror}); name another place") from error
+    descriptor = _begin(destination, path)
     with os.fdopen(descriptor, "w+b", buffering=0) as file:
         work = Partial(destination, path, file)
         try:
@@ -156,16 +148,8 @@ def partial_folder(destination: Path) -> Iterator[Folder]:
     """
     if not destination.name:
         raise UsageError(f"{destination}: name a folder that is not there yet")
-    path = destination.with_name(f".{destination.name}.vhdprep-partial")
-    refuse_existing(destination)
-    try:
-        descriptor = _create(path, is_folder=True)
-    except PermissionError as error:
-        raise UsageError(f"{destination}: may not be made; give your user write permission on {destination.parent}") from error
-    except FileNotFoundError as error:
-        raise UsageError(f"{destination}: there is no folder {destination.parent}; make it first") from error
-    except OSError as error:
-        raise UsageError(f"{destination}: cannot be made ({error.strerror}); name another place") from error
+    path = _hidden(destination)
+    descriptor = _begin(destination, path, is_folder=True)
     folder = Folder(destination, path, descriptor)
     try:
         yield folder
@@ -190,6 +174,25 @@ def _drop_second_name(destination: Path, path: Path) -> None:
     with suppress(OSError):
         if os.path.samestat(destination.lstat(), path.lstat()):
             path.unlink()
+
+
+def _hidden(destination: Path) -> Path:
+    """Where it lies until it is whole."""
+    return destination.with_name(f".{destination.name}.vhdprep-partial")
+
+
+def _begin(destination: Path, path: Path, *, is_folder: bool = False) -> int:
+    """``_create``, with what the host says told of ``destination``."""
+    refuse_existing(destination)
+    done = "made" if is_folder else "written"
+    try:
+        return _create(path, is_folder=is_folder)
+    except PermissionError as error:
+        raise UsageError(f"{destination}: may not be {done}; give your user write permission on {destination.parent}") from error
+    except FileNotFoundError as error:
+        raise UsageError(f"{destination}: there is no folder {destination.parent}; make it first") from error
+    except OSError as error:
+        raise UsageError(f"{destination}: cannot be {done} ({error.strerror}); name another place") from error
 
 
 def _create(path: Path, *, is_folder: bool = False) -> int:
