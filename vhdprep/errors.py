@@ -5,6 +5,7 @@
     ├── RuleError            rule or waiver files are wrong; carries every complaint (exit 2)
     ├── BackendUnavailable   a reader is not installed on this host (exit 2)
     ├── CopyFailed           no copy was made, and the source is as it was (exit 2)
+    ├── RehearsalFailed      the emulator failed, which says nothing about the image (exit 2)
     ├── NotProven            an attestation does not hold, or is about another image (exit 1)
     └── Unreadable           something of the image could not be looked at → outcome unknown
         ├── UnsupportedFilesystem
@@ -32,6 +33,10 @@ class BackendUnavailable(VhdprepError):  # noqa: N818 - a state of the host, rea
 
 class CopyFailed(VhdprepError):  # noqa: N818 - what happened, read as words
     """The copy was not made; the source is as it was, and nothing stands under the destination's name."""
+
+
+class RehearsalFailed(VhdprepError):  # noqa: N818 - what happened, read as words
+    """The emulator could not be started, or ended by itself; nothing is known of the image by it."""
 
 
 class NotProven(VhdprepError):  # noqa: N818 - what it is, read as words

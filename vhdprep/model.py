@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vhdprep.declared import Declared
     from vhdprep.location import Transferred
     from vhdprep.policy import PolicyItem
+    from vhdprep.rehearsal import Rehearsal
     from vhdprep.remedy import Remedy
     from vhdprep.storage import Digests, Subvolume
 
@@ -291,6 +292,8 @@ class Report(NamedTuple):
     """What certification asks; only of an image for the marketplace."""
     transferred: Transferred | None = None
     """What reading images on the network took."""
+    rehearsal: Rehearsal | None = None
+    """What the image did when it was booted; None = it was not. The verdict is that of the offline reading."""
 
     def how_many(self, outcome: Outcome) -> int:
         """How many findings have this outcome."""

@@ -119,6 +119,8 @@ class Source(NamedTuple):
     """Stands before the ids of its partitions: ``data0:``."""
     key: str | None = None
     """Passphrase of encrypted volumes; only ``guestfs`` can use it."""
+    layer: Callable[[Reader], Reader] | None = None
+    """Laid over its bytes; only ``native`` does it."""
 
 
 class Backend(Protocol):

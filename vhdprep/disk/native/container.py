@@ -26,4 +26,5 @@ def open_reader(stack: ExitStack, source: Source, avoid: Mapping[str, str]) -> R
     if recorder.CONTAINER in avoid:
         raise Unreadable(f"{source.path.name} is not read: {avoid[recorder.CONTAINER]}")
     recorder.note(recorder.CONTAINER)
-    return stack.enter_context(opening.open_reader(source.path, source.container))
+    reader = stack.enter_context(opening.open_reader(source.path, source.container))
+    return source.layer(reader) if source.layer else reader

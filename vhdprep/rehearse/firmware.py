@@ -1,0 +1,93 @@
+"""The emulator and the firmware of this host, and whether its processor can help."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+from vhdprep.errors import BackendUnavailable
+
+EMULATOR = "qemu-system-x86_64"
+OLDEST = (7, 2)
+"""The first QEMU with the network device that the relay needs."""
+PACKAGES = "qemu-system-x86 qemu-utils ovmf openssh-client"
+"""What Debian and Ubuntu call them."""
+_PAIRS = (
+    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+    ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
+    ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
+    ("/usr/share/qemu/ovmf-x86_64-code.bin", "/usr/share/qemu/ovmf-x86_64-vars.bin"),
+)
+"""Code and variables without Secure Boot, as Debian, Fedora, Arch and openSUSE name them."""
+
+
+class Firmware(NamedTuple):
+    """What is used to run a machine."""
+
+    emulator: str
+    version: str
+    code: Path | None
+    """None = BIOS, which the emulator has itself."""
+    variables: Path | None
+
+
+def find(*, uefi: bool) -> Firmware:
+    """The emulator, and OVMF where it is asked for.
+
+    Raises:
+        BackendUnavailable: something is missing; the message has the command that installs it.
+    """
+    missing = [name for name in (EMULATOR, "qemu-img", "ssh", "ssh-keygen") if shutil.which(name) is None]
+    pair = next(((Path(code), Path(variables)) for code, variables in _PAIRS if Path(code).is_file() and Path(variables).is_file()), None)
+    if uefi and pair is None:
+        missing.append("OVMF, the UEFI firmware of virtual machines")
+    if missing:
+        raise BackendUnavailable(f"a rehearsal needs {', '.join(missing)}; run: sudo apt-get install {PACKAGES}")
+    version = emulator_version()
+    if tuple(map(int, version.split(".")[:2])) < OLDEST:
+        raise BackendUnavailable(f"a rehearsal needs QEMU {'.'.join(map(str, OLDEST))} or later; this host has {version}")
+    code, variables = pair if uefi and pair else (None, None)
+    return Firmware(EMULATOR, version, code, variables)
+
+
+def emulator_version() -> str:
+    """The emulator's version, ``7.2.22``.
+
+    Raises:
+        BackendUnavailable: it cannot be run.
+    """
+    try:
+        said = subprocess.run([EMULATOR, "--version"], capture_output=True, text=True, timeout=30, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BackendUnavailable(f"{EMULATOR} cannot be run ({error}); run: sudo apt-get install {PACKAGES}") from error
+    found = re.search(r"version (\d+(?:\.\d+)+)", said)
+    if found is None:
+        raise BackendUnavailable(f"{EMULATOR} does not say its version; run: sudo apt-get install {PACKAGES}")
+    return found[1]
+
+
+def accelerated() -> bool:
+    """Whether KVM really works here: the emulator's own firmware is started with it, for the device alone proves nothing."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    try:
+        said = subprocess.run(_TRIAL, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TRIAL_SECONDS, check=False).stdout
+    except subprocess.TimeoutExpired as error:  # it runs for ever, as it should
+        said = error.stdout or b""
+    except OSError:
+        return False
+    return b"SeaBIOS" in said
+
+
+KVM_PROCESSOR = "host,hypervisor=off,arch-capabilities=off"
+"""ARCH_CAPABILITIES cannot be set inside every virtual machine, and QEMU gives up there; a rehearsal needs none of it."""
+_TRIAL_SECONDS = 2
+_TRIAL = (
+    *(EMULATOR, "-nodefaults", "-no-user-config", "-machine", "pc", "-accel", "kvm", "-cpu", KVM_PROCESSOR, "-display", "none"),
+    *("-chardev", "stdio,id=said", "-device", "isa-debugcon,iobase=0x402,chardev=said"),
+)

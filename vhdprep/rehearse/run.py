@@ -1,0 +1,188 @@
+"""The use case: read the image offline, choose a machine, boot a throw-away copy of it, watch, look into what it left, judge."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from contextlib import AsyncExitStack, ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+from vhdprep import isolate
+from vhdprep.check import judge_image, open_image
+from vhdprep.clock import Clock
+from vhdprep.errors import RehearsalFailed
+from vhdprep.model import Target
+from vhdprep.rehearsal import Milestone, Outcome, Rehearsal
+from vhdprep.rehearse import choices, dvd, firmware, identity, nbd, overlay, postmortem, qemu, ssh, twins, watch
+from vhdprep.rehearse.journal import Journal
+from vhdprep.rehearse.judge import Seen, judge
+from vhdprep.rehearse.network import open_network
+from vhdprep.rehearse.platform import Platform
+from vhdprep.rehearse.vm import Machine
+from vhdprep.vhd.container import describe
+from vhdprep.vhd.opening import open_reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from vhdprep.declared import Declared
+    from vhdprep.location import Location
+    from vhdprep.model import Report
+    from vhdprep.rehearse.choices import Hardware
+    from vhdprep.rehearse.firmware import Firmware
+    from vhdprep.rehearse.identity import Identity
+    from vhdprep.rehearse.overlay import Overlay
+    from vhdprep.rehearse.ssh import Key
+    from vhdprep.ruleset.rule import Rule
+    from vhdprep.vhd.blocks import Reader
+
+    Show = Callable[[Milestone | None, float], None]
+
+
+class Wish(NamedTuple):
+    """What the user asks for."""
+
+    rules: tuple[Rule, ...]
+    target: Target = Target.GENERALIZED
+    data: tuple[Location, ...] = ()
+    declared: Declared | None = None
+    twins: bool = False
+    without: frozenset[str] = frozenset()
+    """Parts of the platform that are left out: ``dvd``, ``imds``."""
+    namespace: bool = False
+    """A network of its own from the kernel in the place of the relay's; the calling process is in one already."""
+    limits: watch.Patience | None = None
+    """None = by how busy the host is."""
+
+
+class Run(NamedTuple):
+    """One machine that was made of the image."""
+
+    rehearsal: Rehearsal
+    marks: Mapping[str, twins.Mark]
+
+
+class Looked(NamedTuple):
+    """What the offline reading says."""
+
+    report: Report
+    hardware: Hardware | None
+    refusal: str
+    """Why it cannot be rehearsed, where there is no hardware for it."""
+    has_agent: bool
+
+
+def rehearse(path: Location, wish: Wish, show: Show) -> Report:
+    """The offline report, with what the rehearsal showed beside it; ``show`` is told the last milestone and the seconds since power-on.
+
+    Raises:
+        UsageError: a file is missing or may not be read.
+        BackendUnavailable: something is not installed; the message has the command that installs it.
+        RehearsalFailed: the emulator failed, which says nothing about the image.
+    """
+    looked = isolate.call(lambda avoid: _look(path, wish, avoid))
+    hardware = looked.hardware
+    if hardware is None:
+        return looked.report._replace(rehearsal=Rehearsal(Outcome.IMPOSSIBLE, looked.refusal, "", None))
+    host = firmware.find(uefi=hardware.firmware == "uefi")
+    accelerated = firmware.accelerated()
+    runs = [_run(path, wish, looked, hardware, host, show, accelerated=accelerated) for _ in range(2 if wish.twins else 1)]
+    rehearsal = runs[0].rehearsal
+    if wish.twins:
+        rehearsal = max((each.rehearsal for each in runs), key=lambda each: list(Outcome).index(each.outcome))
+        rehearsal = rehearsal._replace(twins=twins.compare(runs[0].marks, runs[1].marks), seconds=sum(each.rehearsal.seconds for each in runs))
+    return looked.report._replace(rehearsal=rehearsal)
+
+
+def _look(path: Location, wish: Wish, avoid: Mapping[str, str]) -> Looked:
+    clock = Clock()
+    with open_image(path, data=wish.data, declared=wish.declared, target=wish.target, avoid=avoid) as image:
+        report = judge_image(image, path, wish.rules, "native", clock)
+        try:
+            hardware, refusal = choices.choose(image), ""
+        except choices.NotRehearsable as error:
+            hardware, refusal = None, str(error)
+        return Looked(report, hardware, refusal, choices.has_agent(image))
+
+
+def _run(path: Location, wish: Wish, looked: Looked, hardware: Hardware, host: Firmware, show: Show, *, accelerated: bool) -> Run:
+    """Make one machine, and let nothing of it remain."""
+    began = time.monotonic()
+    with ExitStack() as stack:
+        paths = (path, *wish.data)
+        readers = [stack.enter_context(open_reader(each, describe(each))) for each in paths]
+        overlays = [overlay.Overlay(each.size) for each in readers]
+        for each in overlays:
+            stack.callback(each.close)
+        key = ssh.Key()
+        stack.callback(key.close)
+        who = identity.invent(key.public)
+        journal = Journal()
+        booted = asyncio.run(_boot(readers, overlays, key, who, journal, wish, hardware, host, show, accelerated=accelerated))
+        layers = [each.over for each in overlays]
+        found = isolate.call(lambda avoid: postmortem.look(path, wish.data, layers, who, avoid))
+    seen = booted.seen._replace(found=found, has_agent=looked.has_agent)
+    how = "KVM" if accelerated else "TCG"
+    machine = f"QEMU {host.version} with {how}, {hardware.firmware.upper()}, disk on {hardware.disk}, network card {hardware.nic}"
+    rehearsal = judge(seen)._replace(console=booted.console, screen=booted.screen, machine=machine, seconds=round(time.monotonic() - began, 1))
+    return Run(rehearsal, {**found.identity, **{f"DHCP client {each}": twins.Mark("DHCP identity", each) for each in booted.clients}})
+
+
+class Booted(NamedTuple):
+    """What is known when the machine is gone."""
+
+    seen: Seen
+    console: tuple[str, ...]
+    screen: str
+    clients: tuple[str, ...]
+    """By what the guest named itself to DHCP, in hex."""
+
+
+async def _boot(
+    readers: Sequence[Reader], overlays: Sequence[Overlay], key: Key, who: Identity, journal: Journal, wish: Wish, hardware: Hardware, host: Firmware,
+    show: Show, *, accelerated: bool,
+) -> Booted:  # fmt: skip
+    """Switch the machine on, watch it, and switch it off."""
+    async with AsyncExitStack() as stack:
+        net = await stack.enter_async_context(open_network(who, journal, Platform(who, journal, wish.without), namespace=wish.namespace))
+        served = [socket.socketpair() for _ in readers]
+        for reader, (ours, _) in zip(readers, served, strict=True):
+            stack.callback(nbd.Server(reader, ours).close)
+        ours, theirs = socket.socketpair()
+        dvd_file = None if "dvd" in wish.without else _memory("dvd", dvd.make({dvd.FILE: dvd.ovf_env(who)}))
+        variables = _memory("variables", host.variables.read_bytes()) if host.variables else None
+        files = qemu.Descriptors(
+            [os.dup(each.file.fileno()) for each in overlays], [other.detach() for _, other in served], dvd_file, variables, theirs.detach()
+        )
+        words = qemu.arguments(hardware, host, who, files, net.words, accelerated=accelerated)
+        machine = await Machine.start(words, [*files.all(), *net.pass_on], ours, journal)
+        stack.push_async_callback(machine.close)
+        follow = watch.Watch(machine, journal, who, key, await net.ssh(machine), wish.limits or watch.patience())
+        ended = await follow.until_done(show)
+        if ended == "ended" and not machine.shut_down and not journal.reached.get(Milestone.READY):
+            raise RehearsalFailed(
+                f"the emulator ended by itself: {machine.complaint.decode(errors='replace').strip()[-500:] or 'it does not say why'}"
+            )
+        looked: dict[str, str] = {}
+        screen = "" if machine.console.bytes else await machine.picture()
+        if follow.session is not None:
+            looked = await follow.session.look(ssh.LOOK)
+            await follow.session.quiesce()
+            await follow.session.close()
+        else:
+            await machine.switch_off()
+        seen = Seen(
+            who, ended, dict(journal.reached), tuple(journal.calls), tuple(journal.health), dict(journal.tried), machine.console.stopped,
+            machine.console.bytes, machine.resets, follow.refused, looked, postmortem.Found(), wish.without,
+        )  # fmt: skip
+        return Booted(seen, machine.console.matter(), screen, tuple(net.relay.identifiers))
+
+
+def _memory(name: str, content: bytes) -> int:
+    """A file in memory."""
+    file = os.memfd_create(name)
+    with os.fdopen(os.dup(file), "wb") as writing:
+        writing.write(content)
+    return file

@@ -1,0 +1,171 @@
+"""The second witness: log in as the new user with the new key, look around, and leave the file systems clean."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vhdprep.errors import BackendUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MAX_ANSWER = 256 * 1024
+"""Bytes of everything that one look around prints."""
+_BANNER_SECONDS = 5
+_LOGIN_SECONDS = 40
+_LOOK_SECONDS = 60
+
+LOOK = {
+    "user": "id -un",
+    "host": "cat /proc/sys/kernel/hostname",
+    "sudo": "sudo -n true && echo yes",
+    "machine-id": "cat /etc/machine-id",
+    "virtualization": "systemd-detect-virt",
+    "failed": "systemctl --failed --no-legend --plain",
+    "agent": "for u in walinuxagent waagent; do systemctl is-enabled $u.service; systemctl is-active $u.service; done",
+    "cloud-init": "timeout 40 cloud-init status --wait --long",
+    "custom data": "sudo -n cat /run/vhdprep-rehearsal",
+}
+"""What is asked for → a shell command. Nothing here is needed for the verdict alone: the post-mortem sees the same from outside."""
+
+
+class Key:
+    """A pair of keys that exists as long as the block runs; the private one lies in memory alone."""
+
+    def __init__(self) -> None:
+        """Make it with OpenSSH's own program, for that is what a user has.
+
+        Raises:
+            BackendUnavailable: OpenSSH is not installed, or refuses.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "key"
+            words = ("ssh-keygen", "-q", "-t", "rsa", "-b", "3072", "-N", "", "-C", "", "-f", str(file))
+            try:
+                subprocess.run(words, check=True, capture_output=True, timeout=60)
+            except (OSError, subprocess.SubprocessError) as error:
+                raise BackendUnavailable("no key can be made with ssh-keygen; run: sudo apt-get install openssh-client") from error
+            private, self.public = file.read_bytes(), file.with_suffix(".pub").read_text().strip()
+        self._file = os.memfd_create("key")
+        os.fchmod(self._file, 0o600)  # ssh refuses a key that others may read
+        os.write(self._file, private)
+
+    @property
+    def path(self) -> str:
+        """For ``ssh -i``."""
+        return f"/proc/{os.getpid()}/fd/{self._file}"
+
+    def close(self) -> None:
+        """The private key is gone then."""
+        os.close(self._file)
+
+
+async def answers(address: tuple[str, int]) -> bool:
+    """Whether an SSH server speaks there."""
+    try:
+        async with asyncio.timeout(_BANNER_SECONDS):
+            reader, writer = await asyncio.open_connection(*address)
+            try:
+                return (await reader.read(4)).startswith(b"SSH-")
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+
+
+class Session:
+    """A shell of the guest, held open until the end."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        """Use ``open``."""
+        self._process = process
+
+    @classmethod
+    async def open(cls, address: tuple[str, int], user: str, key: Key) -> Session | str:
+        """Log in; a string says why that was refused, in the words of the client."""
+        process = await asyncio.create_subprocess_exec(
+            *_words(address, user, key), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, limit=MAX_ANSWER
+        )
+        session = cls(process)
+        try:
+            async with asyncio.timeout(_LOGIN_SECONDS):
+                said = await session._ask({"here": "echo here"})
+                if said.get("here", "").strip() == "here":
+                    return session
+                await process.wait()
+        except TimeoutError:
+            pass
+        with suppress(ProcessLookupError):
+            process.kill()
+        _, complaint = await process.communicate()
+        return (complaint.decode(errors="replace").strip().splitlines() or ["no answer"])[-1][:300]
+
+    async def look(self, commands: Mapping[str, str]) -> dict[str, str]:
+        """What each command prints; without those whose answer did not come in time."""
+        found: dict[str, str] = {}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await self._ask(commands, found)
+        return found
+
+    async def quiesce(self) -> None:
+        """Have everything written, and the file systems read-only, so that they can be looked at from outside."""
+        if self._process.stdin:
+            with suppress(OSError):
+                self._process.stdin.write(b"sync; echo u | sudo -n tee /proc/sysrq-trigger >/dev/null; sleep 1; echo done\n")
+                await self._process.stdin.drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_BANNER_SECONDS * 2):
+                assert self._process.stdout
+                while line := await self._process.stdout.readline():
+                    if line.strip() == b"done":
+                        break
+
+    async def close(self) -> None:
+        """End it."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
+    async def _ask(self, commands: Mapping[str, str], found: dict[str, str] | None = None) -> dict[str, str]:
+        """Each answer ends with a line that nothing in the guest can know beforehand."""
+        found = {} if found is None else found
+        assert self._process.stdin
+        assert self._process.stdout
+        size = 0
+        for name, command in commands.items():
+            end = f"end-{secrets.token_hex(8)}"
+            lines: list[str] = []
+            with suppress(OSError):
+                self._process.stdin.write(f"{{ {command}; }} 2>&1 </dev/null; echo; echo {end}\n".encode())
+                await self._process.stdin.drain()
+            while True:
+                try:
+                    line = await self._process.stdout.readline()
+                except ValueError:  # longer than any answer may be
+                    return found
+                if not line or (size := size + len(line)) > MAX_ANSWER:
+                    return found
+                text = line.decode(errors="replace").rstrip("\r\n")
+                if text == end:
+                    break
+                lines.append(text)
+            found[name] = "\n".join(lines).strip()
+        return found
+
+
+def _words(address: tuple[str, int], user: str, key: Key) -> Sequence[str]:
+    host, port = address
+    options = (
+        "BatchMode=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "GlobalKnownHostsFile=/dev/null",
+        "PasswordAuthentication=no", "ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "ControlMaster=no", "PermitLocalCommand=no",
+        "UpdateHostKeys=no", "ConnectTimeout=30", "LogLevel=ERROR",
+    )  # fmt: skip
+    return ["ssh", "-F", "none", "-T", "-i", key.path, "-p", str(port), *(word for each in options for word in ("-o", each)), f"{user}@{host}", "sh"]
