@@ -35,6 +35,14 @@ class Milestone(StrEnum):
     FINISHED = "cloud-init finished"
 
 
+CLAIM = (
+    "It was booted once from this image's content, under an emulated Azure platform. That does not prove that it is generalized: accounts, keys, "
+    "histories and secrets that were left behind do not keep an image from provisioning. Nor does it prove anything about Hyper-V's own devices, "
+    "accelerated networking, extensions, or the temporary disk."
+)
+"""What a rehearsal must say of itself, in every report."""
+
+
 class Reached(NamedTuple):
     """A milestone that was reached."""
 
@@ -95,3 +103,15 @@ class Rehearsal(NamedTuple):
     seconds: float = 0.0
     twins: tuple[Twin, ...] | None = None
     """What two machines of this image have in common; None = only one was made."""
+
+    @property
+    def common(self) -> tuple[Twin, ...]:
+        """What both machines have although it must differ: by behaviour, the image is not generalized."""
+        return tuple(each for each in self.twins or () if each.equal)
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether the image does what it should; None = that could not be tried."""
+        if self.outcome is Outcome.IMPOSSIBLE:
+            return None
+        return self.outcome is Outcome.REHEARSED and not self.common

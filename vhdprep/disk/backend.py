@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 from vhdprep.errors import BackendUnavailable, Unreadable, UnsupportedFilesystem, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from vhdprep.location import Location
     from vhdprep.model import Container, Defect, Volume
     from vhdprep.storage import StorageGroup
+    from vhdprep.vhd.blocks import Reader
 
 BACKENDS = {"native": "vhdprep.disk.native", "guestfs": "vhdprep.disk.guestfs", "auto": "vhdprep.disk.auto"}
 """Name → module with ``open_disks``; named as text so that no backend is imported before it is asked for."""

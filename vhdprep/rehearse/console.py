@@ -31,21 +31,28 @@ class Stop(NamedTuple):
     """What has happened, as a part of a sentence."""
 
 
-STOPS = (
-    Stop(re.compile(r"Kernel panic - not syncing"), "the kernel panicked"),
-    Stop(re.compile(r"You are in emergency mode|Give root password for maintenance|Cannot open access to console, the root account is locked"),
-         "the system went into emergency mode"),
-    Stop(re.compile(r"Entering emergency mode\. Exit the shell|dracut:/#|Generating \"/run/initramfs/rdsosreport\.txt\""),
-         "the initramfs found no root file system and stopped in dracut's emergency shell"),
-    Stop(re.compile(r"^\(initramfs\)|ALERT!.*does not exist\.  Dropping to a shell"), "the initramfs found no root file system and stopped in its shell"),
-    Stop(re.compile(r"grub rescue>|^grub> ?$"), "GRUB found no configuration and stopped at its prompt"),
-    Stop(re.compile(r"No bootable device|BdsDxe: No bootable option|Shell> ?$|UEFI Interactive Shell|Boot failed: not a bootable disk"),
-         "the firmware found nothing to start"),
-)  # fmt: skip
-_MATTERS = re.compile(
-    r"panic|emergency|\bfail(?:ed|ure)?\b|\berror\b|timed out|dependency|cannot|unable|not found|does not exist|ALERT|login:|cloud-init|waagent|Linux version",
-    re.IGNORECASE,
+_STOPS = (
+    ("the kernel panicked", r"Kernel panic - not syncing"),
+    (
+        "the system went into emergency mode",
+        r"You are in emergency mode|Give root password for maintenance|Cannot open access to console, the root account is locked",
+    ),
+    (
+        "the initramfs found no root file system and stopped in an emergency shell",
+        r"Entering emergency mode\. Exit the shell|dracut:/#|rdsosreport\.txt|^\(initramfs\)|ALERT!.*does not exist\.  Dropping to a shell",
+    ),
+    ("GRUB found no configuration and stopped at its prompt", r"grub rescue>|^grub> ?$"),
+    (
+        "the firmware found nothing to start",
+        r"No bootable device|BdsDxe: No bootable option|Shell> ?$|UEFI Interactive Shell|Boot failed: not a bootable disk",
+    ),
 )
+STOPS = tuple(Stop(re.compile(pattern), what) for what, pattern in _STOPS)
+_WORDS = (
+    *("panic", "emergency", r"\bfail(?:ed|ure)?\b", r"\berror\b", "timed out", "dependency", "cannot", "unable", "not found", "does not exist"),
+    *("ALERT", "login:", "cloud-init", "waagent", "Linux version"),
+)
+_MATTERS = re.compile("|".join(_WORDS), re.IGNORECASE)
 
 
 class Console:

@@ -173,9 +173,21 @@ def failed_units(listed: str) -> list[str]:
 def _witnesses(seen: Seen) -> Iterator[Witness]:
     """Everything that can be told, good or bad; of what was not asked nothing."""
     for each in seen.health:
-        good = each.state == "Ready" if each.state == "Ready" or each.substatus == "ProvisioningFailed" else None
+        good = {"Ready": True, "ProvisioningFailed": False}.get(each.substatus or each.state)
         words = " ".join(part for part in (each.state, each.substatus, each.description) if part)
         yield Witness("what the guest reported", f"POST health by {each.agent or 'nobody'} at {each.seconds:.0f} s", words, good)
+    yield from _set_up(seen)
+    found = seen.found
+    if found.source:
+        yield Witness("source of cloud-init's data", "/var/lib/cloud/data/result.json", found.source, None)
+    yield from (Witness("what cloud-init says", "/var/log/cloud-init.log", each, None) for each in (*found.errors, *found.cloud_words))
+    yield from (Witness("what the agent says", "/var/log/waagent.log", each, None) for each in found.agent_words)
+    yield from (Witness(f"over SSH: {name}", "ssh", value or "nothing", None) for name, value in seen.looked.items())
+    yield from (Witness("not read afterwards", "the disk", each, None) for each in found.unread)
+
+
+def _set_up(seen: Seen) -> Iterator[Witness]:
+    """What a new machine was promised, as it stands on its disk."""
     found, identity = seen.found, seen.identity
     if found.user is not None:
         yield Witness("new user", "/etc/passwd", identity.user if found.user else "is not there", found.user)
@@ -185,16 +197,6 @@ def _witnesses(seen: Seen) -> Iterator[Witness]:
         yield Witness("host name", "/etc/hostname", found.host, found.host.partition(".")[0] == identity.host)
     if found.marker is not None and "dvd" not in seen.without:
         yield Witness("custom data", found.marker or "/var/lib", "is there" if found.marker else "is not there", bool(found.marker))
-    if found.source:
-        yield Witness("source of cloud-init's data", "/var/lib/cloud/data/result.json", found.source, None)
-    for each in (*found.errors, *found.cloud_words):
-        yield Witness("what cloud-init says", "/var/log/cloud-init.log", each, None)
-    for each in found.agent_words:
-        yield Witness("what the agent says", "/var/log/waagent.log", each, None)
-    for name, value in seen.looked.items():
-        yield Witness(f"over SSH: {name}", "ssh", value or "nothing", None)
-    for each in found.unread:
-        yield Witness("not read afterwards", "the disk", each, None)
 
 
 _REMEDIES = {

@@ -7,7 +7,6 @@ import base64
 import ctypes
 import os
 import signal
-import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,8 @@ from vhdprep.rehearse.console import Console
 from vhdprep.rehearse.overlay import MAX_OVERLAY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import socket
+    from collections.abc import Callable, Sequence
     from typing import BinaryIO
 
     from qemu.qmp import QMPClient
@@ -197,7 +197,7 @@ def _whole(reading: BinaryIO) -> bytes:
     return data if len(data) <= MAX_PICTURE else b""
 
 
-def _die_with(parent: int):  # noqa: ANN202
+def _die_with(parent: int) -> Callable[[], None]:
     """What the child does before it becomes the emulator: die when this process does, however that ends."""
     prctl = ctypes.CDLL(None, use_errno=True).prctl
 
