@@ -38,7 +38,6 @@ MAX_SLOW_RESPONSE = 60.0
 MAX_GOODBYE = 1.0
 """Seconds for which what a refused client still sends is thrown away, so that it sees why it was refused."""
 
-_PIECE = 64 * 1024
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb"{1,32}) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])")
 _HEADER = re.compile(rb"(" + _TOKEN + rb"+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
@@ -95,11 +94,7 @@ class Response(NamedTuple):
 
 
 class _RefusedError(Exception):
-    """The request cannot be taken, and nothing after it can be found."""
-
-    def __init__(self, status: HTTPStatus) -> None:
-        super().__init__(status)
-        self.status = status
+    """The request cannot be taken, and nothing after it can be found; with the status to answer."""
 
 
 class _Head(NamedTuple):
@@ -121,7 +116,7 @@ async def serve(
     Args:
         reader: what the client sends; where its own limit is below ``MAX_LINE``, that one counts.
         writer: where responses go; it is closed in the end.
-        answer: makes the response to a request that is well-formed.
+        answer: makes the response to a well-formed request.
         patience: how long the client is waited for.
     """
     writer.transport.set_write_buffer_limits(high=0)  # so that a drained response has really left
@@ -153,7 +148,7 @@ async def _exchange(
             head = await _head(first, reader)
             body = await _body(head, reader, writer)
     except (_RefusedError, TimeoutError) as error:
-        status = error.status if isinstance(error, _RefusedError) else HTTPStatus.REQUEST_TIMEOUT
+        status: HTTPStatus = error.args[0] if isinstance(error, _RefusedError) else HTTPStatus.REQUEST_TIMEOUT
         await _send(writer, _encode(Response(status, f"{status.phrase}\n".encode()), keep=False), patience.response)
         await _goodbye(reader, writer, patience.goodbye)
         return False
@@ -175,7 +170,7 @@ async def _goodbye(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, s
     async with asyncio.timeout(seconds):
         if writer.can_write_eof():
             writer.write_eof()
-        while await reader.read(_PIECE):
+        while await reader.read(MAX_LINE):
             pass
 
 

@@ -91,7 +91,7 @@ def answer(request: Request, identity: Identity) -> Response:
 
 
 def _known(version: str) -> bool:
-    """Whether Azure has it, within what is known of Azure: agents use versions that no list names, and a newer one gets what a region behind answers."""
+    """Whether it is a date between the first version and the newest known one: agents use versions that no list names, and Azure takes them."""
     return bool(re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", version)) and _VERSIONS[0] <= version <= _VERSIONS[-1]
 
 

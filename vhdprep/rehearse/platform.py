@@ -83,6 +83,6 @@ class Platform:
 
 
 def _is_foreign(path: str) -> bool:
-    """Whether another cloud's metadata is asked for: ``/2009-04-04/`` and ``/latest/`` (EC2), ``/computeMetadata/``, ``/metadata/v1`` (DigitalOcean)."""
+    """Whether another cloud's metadata is asked for: ``/2009-04-04/``, ``/latest/`` (EC2), ``/computeMetadata/``, ``/metadata/v1`` (DigitalOcean)."""
     steps = path.lower().strip("/").split("/")
     return steps[0] != "metadata" or steps[1:2] in (["v1"], ["v1.json"])

@@ -15,8 +15,8 @@ MAX_HEALTH = 64 * 1024
 """Bytes of a health report; a description has 4096 at most (WALinuxAgent, wire.py)."""
 MAX_TEXT = 16 * 1024
 """Characters of a text in a health report."""
-MAX_STATUS = 4 * 1024 * 1024
-"""Bytes of a status blob: a page of one."""
+MAX_STATUS = 1024 * 1024
+"""Bytes of a status blob; without extensions one has less than 1 KiB."""
 
 UNREADABLE = "unreadable"
 """State or status of a report that is none."""
@@ -71,11 +71,11 @@ def status(blob: bytes) -> Status:
 
 
 def carried_status(body: bytes) -> Status | None:
-    """The status in the body of the host plugin's ``PUT /status``: JSON with the blob in base64 as ``content``; None = no content, a blob is only made.
+    """The status in the body of the host plugin's ``PUT /status``, JSON with the blob in base64 as ``content``; None = there is none, a blob is only made.
 
     Source: WALinuxAgent, hostplugin.py, ``_build_status_data``.
     """
-    document = _parse(body)
+    document = _parse(body) if len(body) <= 2 * MAX_STATUS else None
     if not isinstance(document, dict):
         return Status(UNREADABLE)
     if "content" not in document:
