@@ -65,7 +65,7 @@ class Overlay:
         Raises:
             Unreadable: the list cannot be made.
         """
-        text = _tool("map", "--output=json", "-f", "qcow2", self._path)
+        text = _tool("map", "-U", "--output=json", "-f", "qcow2", self._path)  # the lock lives as long as our descriptor does
         pieces = [each for each in json.loads(text) if each["present"]]
         return [Extent(each["start"], each["start"] + each["length"], each["offset"] if each["data"] else None) for each in pieces]
 

@@ -56,7 +56,7 @@ def arguments(
     return [
         firmware.emulator,
         *("-nodefaults", "-no-user-config", "-display", "none", "-sandbox", _SANDBOX),
-        *("-machine", hardware.machine),
+        *("-machine", hardware.machine + (",pflash0=code,pflash1=variables" if files.variables is not None else "")),
         *(("-accel", "kvm") if accelerated else ("-accel", "tcg,thread=multi,tb-size=512")),
         # Without the hypervisor's bit systemd goes by DMI, and finds "microsoft", as on Azure; QEMU's own answer would be "qemu" or "kvm".
         *("-cpu", KVM_PROCESSOR if accelerated else "max,la57=off,hypervisor=off"),
@@ -92,13 +92,12 @@ def _identity(hardware: Hardware, identity: Identity) -> list[str]:
 
 
 def _firmware(firmware: Firmware, files: Descriptors) -> list[str]:
+    """UEFI's code, and its variables; BIOS is the emulator's own."""
     if files.variables is None or firmware.code is None:
         return []
-    code = str(firmware.code).replace(",", ",,")
-    return [
-        *("-drive", f"if=pflash,unit=0,readonly=on,format=raw,file={code}"),
-        *("-add-fd", f"fd={files.variables},set=2", "-drive", "if=pflash,unit=1,format=raw,file=/dev/fdset/2"),
-    ]
+    code = {"node-name": "code", "driver": "raw", "read-only": True, "file": {"driver": "file", "filename": str(firmware.code), "read-only": True}}
+    variables = {"node-name": "variables", "driver": "raw", "file": {"driver": "file", "filename": "/dev/fdset/2"}}
+    return ["-blockdev", json.dumps(code), "-add-fd", f"fd={files.variables},set=2", "-blockdev", json.dumps(variables)]
 
 
 def _disks(hardware: Hardware, files: Descriptors) -> list[str]:

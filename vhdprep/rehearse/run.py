@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from vhdprep import isolate
 from vhdprep.check import judge_image, open_image
 from vhdprep.clock import Clock
-from vhdprep.errors import RehearsalFailed
+from vhdprep.errors import NotRehearsable, RehearsalFailed
+from vhdprep.guest import provisioner
 from vhdprep.model import Target
 from vhdprep.rehearsal import Milestone, Outcome, Rehearsal
 from vhdprep.rehearse import choices, dvd, firmware, identity, nbd, overlay, postmortem, qemu, ssh, twins, watch
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from vhdprep.declared import Declared
+    from vhdprep.guest.image import Image
     from vhdprep.location import Location
     from vhdprep.model import Report
     from vhdprep.rehearse.choices import Hardware
@@ -87,7 +89,7 @@ def rehearse(path: Location, wish: Wish, show: Show) -> Report:
     if hardware is None:
         return looked.report._replace(rehearsal=Rehearsal(Outcome.IMPOSSIBLE, looked.refusal, "", None))
     host = firmware.find(uefi=hardware.firmware == "uefi")
-    accelerated = firmware.accelerated()
+    accelerated = firmware.accelerated(host)
     runs = [_run(path, wish, looked, hardware, host, show, accelerated=accelerated) for _ in range(2 if wish.twins else 1)]
     rehearsal = runs[0].rehearsal
     if wish.twins:
@@ -102,9 +104,13 @@ def _look(path: Location, wish: Wish, avoid: Mapping[str, str]) -> Looked:
         report = judge_image(image, path, wish.rules, "native", clock)
         try:
             hardware, refusal = choices.choose(image), ""
-        except choices.NotRehearsable as error:
+        except NotRehearsable as error:
             hardware, refusal = None, str(error)
-        return Looked(report, hardware, refusal, choices.has_agent(image))
+        return Looked(report, hardware, refusal, _has_agent(image))
+
+
+def _has_agent(image: Image) -> bool:
+    return image.guest is not None and any(image.guest.files.is_file(each) for each in provisioner.AGENT_PROGRAMS)
 
 
 def _run(path: Location, wish: Wish, looked: Looked, hardware: Hardware, host: Firmware, show: Show, *, accelerated: bool) -> Run:
@@ -152,7 +158,7 @@ async def _boot(
             stack.callback(nbd.Server(reader, ours).close)
         ours, theirs = socket.socketpair()
         dvd_file = None if "dvd" in wish.without else _memory("dvd", dvd.make({dvd.FILE: dvd.ovf_env(who)}))
-        variables = _memory("variables", host.variables.read_bytes()) if host.variables else None
+        variables = _memory("variables", host.variables.read_bytes(), writable=True) if host.variables else None
         files = qemu.Descriptors(
             [os.dup(each.file.fileno()) for each in overlays], [other.detach() for _, other in served], dvd_file, variables, theirs.detach()
         )
@@ -180,9 +186,10 @@ async def _boot(
         return Booted(seen, machine.console.matter(), screen, tuple(net.relay.identifiers))
 
 
-def _memory(name: str, content: bytes) -> int:
-    """A file in memory."""
+def _memory(name: str, content: bytes, *, writable: bool = False) -> int:
+    """A file in memory; QEMU takes a descriptor only for what it was opened for."""
     file = os.memfd_create(name)
-    with os.fdopen(os.dup(file), "wb") as writing:
+    with os.fdopen(os.dup(file) if writable else file, "wb") as writing:
         writing.write(content)
-    return file
+        writing.flush()
+        return file if writable else os.open(f"/proc/self/fd/{file}", os.O_RDONLY)

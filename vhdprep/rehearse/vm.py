@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ctypes
+import logging
 import os
 import signal
 from contextlib import suppress
@@ -73,8 +74,8 @@ class Machine:
         )
         for each in pass_on:  # the emulator's end; ours would keep it from ever seeing ours closed
             os.close(each)
+        logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)  # what goes wrong is raised, too
         client = QMPClient("vhdprep")
-        client.logger.setLevel("CRITICAL")
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await client.connect(control)
