@@ -12,6 +12,9 @@ _OPTIONS = {
     "pci_hyperv": "PCI_HYPERV", "pci_hyperv_intf": "PCI_HYPERV_INTERFACE", "nvme": "BLK_DEV_NVME", "nvme_core": "NVME_CORE",
     "mlx4_core": "MLX4_CORE", "mlx4_en": "MLX4_EN", "mlx5_core": "MLX5_CORE", "mana": "MICROSOFT_MANA", "floppy": "BLK_DEV_FD",
     "udf": "UDF_FS", "vfat": "VFAT_FS", "fat": "FAT_FS", "isofs": "ISO9660_FS", "cdrom": "CDROM", "sr_mod": "BLK_DEV_SR",
+    "virtio_pci": "VIRTIO_PCI", "virtio_blk": "VIRTIO_BLK", "virtio_scsi": "SCSI_VIRTIO", "virtio_net": "VIRTIO_NET", "sd_mod": "BLK_DEV_SD",
+    "ahci": "SATA_AHCI", "libahci": "SATA_AHCI", "libata": "ATA", "ata_piix": "ATA_PIIX", "e1000": "E1000", "e1000e": "E1000E", "8139cp": "8139CP",
+    "vmxnet3": "VMXNET3",
 }  # fmt: skip
 """Module → the option that builds it (Linux 6.12 ``drivers/**/Makefile``, ``fs/**/Makefile``)."""
 
