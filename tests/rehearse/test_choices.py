@@ -9,7 +9,7 @@ from tests.unit.memory import image as described
 from vhdprep.check import open_image, open_tree
 from vhdprep.errors import NotRehearsable
 from vhdprep.guest.image import Image
-from vhdprep.model import Target, VolumeKind
+from vhdprep.model import Target
 from vhdprep.rehearse.choices import Hardware, choose
 
 INSTEAD = "start a test machine of it on Azure instead"
@@ -33,7 +33,7 @@ def linux(early=(), late=(), built_in=(), *, argument="root=UUID=11111111-2222-3
 
 
 def _path(name):
-    return name if "/" in name or name.endswith(".img") else f"kernel/drivers/{name.replace('_', '-') if 'virtio' not in name else name}.ko"
+    return name if name.endswith(".img") else f"kernel/drivers/{name.replace('nvme_core', 'nvme-core')}.ko.xz"
 
 
 def buses(image):
@@ -59,7 +59,7 @@ def test_everything_there_is_told_in_full():
             UEFI,
             "disk: virtio-scsi, for the kernel has virtio_pci, virtio_scsi, sd_mod before the root is mounted",
             "network card: virtio-net, for the kernel has virtio_pci, virtio_net once the root is mounted",
-            "DVD: virtio-scsi, for the kernel has virtio_pci, virtio_scsi once the root is mounted",
+            "DVD drive: virtio-scsi, for the kernel has virtio_pci, virtio_scsi once the root is mounted",
         ),
     )
 
@@ -124,7 +124,7 @@ def test_a_disk_is_called_as_the_image_calls_it_if_azure_may_call_it_so(argument
 
 def test_a_root_called_sda_is_not_put_where_it_would_be_called_vda():
     assert refusal(linux(("virtio_pci", "virtio_blk"), (*VIRTIO, *DVD), argument="root=/dev/sda1")) == (
-        "no disk that can be emulated has its drivers in the initramfs (virtio-scsi lacks virtio_scsi, sd_mod; ahci lacks ahci, libahci, libata, sd_mod; "
+        "no disk that can be emulated has its drivers in the kernel or its initramfs (virtio-scsi lacks virtio_scsi, sd_mod; ahci lacks ahci, libahci, libata, sd_mod; "
         "ide lacks ata_piix, libata, sd_mod), which says nothing of Azure; add those of one of them to a copy, and rehearse that, or "
         "start a test machine of it on Azure instead"
     )
@@ -215,7 +215,7 @@ def test_a_dvd_that_cannot_be_read_is_for_the_rehearsal_to_show(late, files, lac
 def test_no_driver_for_a_disk():
     image = linux(("hv_storvsc",), (*VIRTIO, *DVD), files={"/etc/modprobe.d/a.conf": "blacklist nvme\n"})
     assert refusal(image) == (
-        "no disk that can be emulated has its drivers in the initramfs (virtio-scsi lacks virtio_pci, virtio_scsi, sd_mod; virtio-blk lacks virtio_pci, "
+        "no disk that can be emulated has its drivers in the kernel or its initramfs (virtio-scsi lacks virtio_pci, virtio_scsi, sd_mod; virtio-blk lacks virtio_pci, "
         "virtio_blk; nvme lacks nvme (blocked: /etc/modprobe.d/a.conf:1), nvme_core; ahci lacks ahci, libahci, libata, sd_mod; ide lacks ata_piix, "
         f"libata, sd_mod), which says nothing of Azure; add those of one of them to a copy, and rehearse that, or {INSTEAD}"
     )
@@ -223,14 +223,14 @@ def test_no_driver_for_a_disk():
 
 def test_no_driver_for_a_network_card():
     assert refusal(linux(("virtio_pci", "virtio_scsi", "sd_mod"), ("hv_netvsc", *DVD))) == (
-        "no network card that can be emulated has its drivers in the image (virtio-net lacks virtio_net; e1000e lacks e1000e; e1000 lacks e1000; "
+        "no network card that can be emulated has its drivers in the kernel or its modules (virtio-net lacks virtio_net; e1000e lacks e1000e; e1000 lacks e1000; "
         f"vmxnet3 lacks vmxnet3; rtl8139 lacks 8139cp), which says nothing of Azure; add those of one of them to a copy, and rehearse that, or {INSTEAD}"
     )
 
 
 def test_no_driver_for_a_dvd():
     assert refusal(linux(("virtio_pci", "virtio_blk"), ("virtio_net", *DVD))) == (
-        "no DVD that can be emulated has its drivers in the image (virtio-scsi lacks virtio_scsi; ahci lacks ahci, libahci, libata; "
+        "no DVD drive that can be emulated has its drivers in the kernel or its modules (virtio-scsi lacks virtio_scsi; ahci lacks ahci, libahci, libata; "
         f"ide lacks ata_piix, libata), which says nothing of Azure; add those of one of them to a copy, and rehearse that, or {INSTEAD}"
     )
 
@@ -240,12 +240,12 @@ def test_no_driver_for_a_dvd():
     [
         (described(guest=None), "there is nothing to boot (no operating system was found on this disk); mend that first"),
         (
-            described(guest=None, disk={"volumes": [{"filesystem": "crypto_LUKS", "read": False, "needed": True}]}),
-            "p2 is encrypted, and a machine would wait for its passphrase; rehearse the image before it is encrypted",
+            described(guest=None, disk={"volumes": [{"filesystem": "crypto_LUKS", "read": False}]}),
+            "there is nothing to boot (no operating system was found on this disk); rehearse it before it is encrypted",
         ),
         (
             described(guest=None, disk={"root": {"filesystem": "BitLocker", "read": False}}),
-            "p1 is encrypted, and a machine would wait for its passphrase; rehearse the image before it is encrypted",
+            "there is nothing to boot (no operating system was found on this disk); rehearse it before it is encrypted",
         ),
         (described(unreadable=["disk"]), "the image cannot be opened (the container could not be opened); mend that first"),
         (
@@ -276,17 +276,25 @@ def test_images_of_which_no_boot_could_tell_anything(image, sentence):
     assert refusal(image) == sentence
 
 
-@pytest.mark.parametrize(("root", "groups"), [("p1/luks", []), ("vg/root", [{"kind": "lvm2", "id": "vg", "members": ["p1/luks", "p2"]}])])
+@pytest.mark.parametrize(
+    ("root", "groups"),
+    [
+        ("p1/luks", []),
+        ("md/x:p1", [{"kind": "md", "id": "md/x", "members": ["p1", "p2/luks"]}]),
+        ("vg/root", [{"kind": "lvm2", "id": "vg", "members": ["p1/luks", "p2"]}]),
+    ],
+)
 def test_a_root_that_a_key_opened_is_encrypted_all_the_same(root, groups):
     image = linux(VIRTIO, (*VIRTIO, *DVD), disk={"groups": groups})
     opened = image._replace(guest=image.guest._replace(root=root))
-    assert refusal(opened) == "p1 is encrypted, and a machine would wait for its passphrase; rehearse the image before it is encrypted"
+    assert refusal(opened) == "the root is encrypted, and a machine would wait for its passphrase; rehearse the image before it is encrypted"
 
 
 def test_an_encrypted_volume_beside_the_root_is_for_the_rehearsal_to_show():
     beside = {"filesystem": "crypto_LUKS", "read": False, "needed": True, "reason": "encrypted"}
-    groups = [{"kind": "lvm2", "id": "vg", "members": ["p2/luks"]}]
-    assert choose(linux(VIRTIO, DVD, disk={"volumes": [beside], "groups": groups})).disk == "virtio-scsi"
+    groups = [{"kind": "lvm2", "id": "vg", "members": ["p2/luks"]}, {"kind": "lvm2", "id": "vg2", "members": ["p1"]}]
+    image = linux(VIRTIO, DVD, disk={"volumes": [beside], "groups": groups})
+    assert choose(image._replace(guest=image.guest._replace(root="vg2/root"))).disk == "virtio-scsi"
 
 
 def test_a_system_whose_architecture_is_not_told_is_booted():
@@ -301,6 +309,52 @@ def test_a_system_whose_architecture_is_not_told_is_booted():
 def test_the_real_debian(real_image, kind):
     with open_image(real_image(f"debian-12-generalized.{kind}.vhd"), target=Target.GENERALIZED) as image:
         assert choose(image)[:6] == ("uefi", "q35", "virtio-scsi", "virtio-net", "virtio-scsi", ())
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("debian-12-virtio", ("uefi", "q35", "virtio-scsi", "virtio-net", "virtio-scsi", ())),
+        ("debian-12-virtio-mbr", ("bios", "pc", "virtio-scsi", "virtio-net", "ide", ())),
+        ("debian-12-virtio-lvm", ("uefi", "q35", "virtio-scsi", "virtio-net", "virtio-scsi", ())),
+    ],
+)
+def test_an_image_whose_kernel_drives_virtio(name, wanted):
+    with open_image(build.build(name), target=Target.GENERALIZED) as image:
+        assert choose(image)[:6] == wanted
+
+
+NO_CARD = (
+    "no network card that can be emulated has its drivers in the kernel or its modules (virtio-net lacks virtio_pci, virtio_net; e1000e lacks e1000e; "
+    f"e1000 lacks e1000; vmxnet3 lacks vmxnet3; rtl8139 lacks 8139cp), which says nothing of Azure; add those of one of them to a copy, and rehearse that, or {INSTEAD}"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("rhel-9", NO_CARD),
+        ("sles-15", NO_CARD),
+        ("ubuntu-24.04", NO_CARD),
+        ("flatcar", NO_CARD),
+        (
+            "disk-luks-root",
+            "there is nothing to boot (no operating system was found in what could be read; not read: p2 (encrypted with LUKS)); "
+            "rehearse it before it is encrypted",
+        ),
+        (
+            "freebsd-14-generalized",
+            f"FreeBSD 14.1-RELEASE-p5 cannot be rehearsed: which drivers its kernel has is not read here, so a failure would prove nothing; {INSTEAD}",
+        ),
+        (
+            "debian-12-vhdx-differencing",
+            "the image is a differencing disk, of which its parent holds the rest; merge both into one disk, and rehearse that",
+        ),
+    ],
+)
+def test_an_image_that_is_refused(name, sentence):
+    with open_image(build.build(name), target=Target.GENERALIZED) as image:
+        assert refusal(image) == sentence
 
 
 def test_a_tree(tmp_path):

@@ -38,7 +38,7 @@ class Hardware(NamedTuple):
     dvd: str
     """The provisioning DVD's bus: ``virtio-scsi | ahci | ide``"""
     guesses: tuple[str, ...] = ()
-    """Which of ``disk``, ``network card``, ``DVD`` could only be guessed: if nothing comes of them, the image is not to blame."""
+    """Which of ``disk``, ``network card``, ``DVD drive`` could only be guessed: if nothing comes of them, the image is not to blame."""
     why: tuple[str, ...] = ()
     """One sentence for each choice."""
 
@@ -92,7 +92,7 @@ def choose(image: Image) -> Hardware:
     drivers.why.append(because)
     disk = drivers.pick("disk", _disks_for(guest), early=True)
     nic = drivers.pick("network card", _CARDS)
-    dvd = drivers.pick("DVD", _DVDS if firmware == "uefi" else (_DVDS[-1], *_DVDS[:-1]))
+    dvd = drivers.pick("DVD drive", _DVDS if firmware == "uefi" else (_DVDS[-1], *_DVDS[:-1]))
     if blind := [drivers.lack(name) for name in _READING if drivers.has(name) is False]:
         drivers.why.append(f"the DVD will not be read, here as on Azure: {', '.join(blind)}")
     machine: Machine = "pc" if "ide" in (disk, dvd) else "q35"
@@ -110,9 +110,8 @@ def _guest(image: Image) -> Guest:
         raise NotRehearsable("the image is a differencing disk, of which its parent holds the rest; merge both into one disk, and rehearse that")
     guest = image.guest
     if guest is None:
-        if sealed := [each.id for each in disk.disk.volumes if each.filesystem in ("crypto_LUKS", "BitLocker")]:
-            raise NotRehearsable(_encrypted(sealed[0]))
-        raise NotRehearsable(f"there is nothing to boot ({image.no_guest}); mend that first")
+        sealed = any(each.filesystem in ("crypto_LUKS", "BitLocker") for each in disk.disk.volumes)
+        raise NotRehearsable(f"there is nothing to boot ({image.no_guest}); {'rehearse it before it is encrypted' if sealed else 'mend that first'}")
     facts = guest.facts
     if facts.os == "windows":
         raise NotRehearsable(
@@ -124,14 +123,11 @@ def _guest(image: Image) -> Guest:
         )
     if facts.arch not in ("x86_64", None):
         raise NotRehearsable(f"{facts.product} is built for {facts.arch}, and only machines of x86_64 are emulated here; {_INSTEAD}")
-    below = (guest.root, *(member for group in disk.disk.groups if guest.root.startswith(group.id) for member in group.members))
-    if sealed := [each.removesuffix("/luks") for each in below if each.endswith("/luks")]:
-        raise NotRehearsable(_encrypted(sealed[0]))
+    whole = (guest.root.rpartition("/")[0], guest.root.partition(":")[0])  # the volume group, or the array
+    below = (guest.root, *(member for group in disk.disk.groups if group.id in whole for member in group.members))
+    if any(each.endswith("/luks") for each in below):
+        raise NotRehearsable("the root is encrypted, and a machine would wait for its passphrase; rehearse the image before it is encrypted")
     return guest
-
-
-def _encrypted(volume: str) -> str:
-    return f"{volume} is encrypted, and a machine would wait for its passphrase; rehearse the image before it is encrypted"
 
 
 def _firmware(image: Image, guest: Guest) -> tuple[Firmware, str]:
@@ -188,9 +184,9 @@ class _Drivers:
             f"{device.name} lacks {', '.join(self.lack(name) for name, each in zip(device.drivers, has, strict=True) if each is False)}"
             for device, has in standing.items()
         )
-        where = "initramfs" if early else "image"
+        where = "initramfs" if early else "modules"
         raise NotRehearsable(
-            f"no {what} that can be emulated has its drivers in the {where} ({'; '.join(lacking)}), which says nothing of Azure; "
+            f"no {what} that can be emulated has its drivers in the kernel or its {where} ({'; '.join(lacking)}), which says nothing of Azure; "
             f"add those of one of them to a copy, and rehearse that, or {_INSTEAD}"
         )
 
