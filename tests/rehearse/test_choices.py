@@ -111,6 +111,8 @@ def test_a_driver_in_the_kernel_cannot_be_blocked():
         ("root=/dev/sda1", "", "virtio-scsi"),
         ("root=/dev/nvme0n1p1", "", "nvme"),
         ("root=/dev/vda1", "", "virtio-scsi"),
+        ("root=/dev/nvme0n1p1 root=/dev/sda1", "", "virtio-scsi"),
+        ("root=/dev/sda1 root=/dev/nvme0n1p1", "", "nvme"),
         ("", "/dev/nvme0n1p2 /srv ext4 defaults 0 0\n", "nvme"),
         ("root=/dev/sda1", "/dev/nvme0n1p2 /srv ext4 defaults 0 0\n", "virtio-scsi"),
         ("", "/dev/nvme0n1p2 /srv ext4 nofail 0 0\n", "virtio-scsi"),
@@ -188,6 +190,22 @@ def test_an_image_that_will_not_boot_or_is_not_understood_gets_the_likeliest_mac
     assert chosen.guesses[0] == "disk"
     assert chosen.why[1].startswith("disk: virtio-scsi is a guess, for ")
     assert doubt in chosen.why[1]
+
+
+def test_cards_are_guessed_where_the_roots_modules_cannot_be_listed():
+    chosen = choose(linux(("nvme", "nvme_core"), None))
+    assert chosen[1:6] == ("q35", "nvme", "virtio-net", "virtio-scsi", ("network card", "DVD drive"))
+    missing = "/lib/modules/6.1/modules.dep is missing; the kernel's modules cannot be listed"
+    assert chosen.why[1:] == (
+        "disk: nvme, for the kernel has nvme, nvme_core before the root is mounted",
+        f"network card: virtio-net is a guess, for {missing}",
+        f"DVD drive: virtio-scsi is a guess, for {missing}",
+    )
+
+
+def test_what_is_a_module_on_the_root_is_not_guessed_to_be_built_in():
+    everything = (*VIRTIO, *AHCI, "nvme", "nvme_core", "ata_piix", *DVD)
+    assert refusal(linux((), everything, None)).startswith("no disk that can be emulated has its drivers in the kernel or its initramfs (")
 
 
 def test_the_kernels_configuration_tells_what_is_built_in_too():
