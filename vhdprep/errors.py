@@ -7,6 +7,7 @@
     ├── CopyFailed           no copy was made, and the source is as it was (exit 2)
     ├── RehearsalFailed      the emulator failed, which says nothing about the image (exit 2)
     ├── NotProven            an attestation does not hold, or is about another image (exit 1)
+    ├── NotRehearsable       no emulated machine could tell anything about this image (outcome not-rehearsable)
     └── Unreadable           something of the image could not be looked at → outcome unknown
         ├── UnsupportedFilesystem
         └── NoDisk           there is only an unpacked tree: rules about disks do not apply
@@ -41,6 +42,10 @@ class RehearsalFailed(VhdprepError):  # noqa: N818 - what happened, read as word
 
 class NotProven(VhdprepError):  # noqa: N818 - what it is, read as words
     """An attestation was changed, was signed by somebody else, or is about another image."""
+
+
+class NotRehearsable(VhdprepError):  # noqa: N818 - what it is, read as a word
+    """Booting the image here would say nothing about it; the message says why, and what to do instead."""
 
 
 class Complaint(NamedTuple):
