@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vhdprep.cli import audit, check, completion, diff, doctor, files, fleet, inspect, prepare, rules, verify
+from vhdprep.cli import audit, check, completion, diff, doctor, files, fleet, inspect, prepare, rehearse, rules, verify
 from vhdprep.cli.common import EXIT_USAGE
 from vhdprep.errors import VhdprepError
 from vhdprep.location import conceal
@@ -33,6 +33,7 @@ app.command("inspect")(inspect.inspect)
 app.command("ls")(files.ls)
 app.command("cat")(files.cat)
 app.command("prepare")(prepare.prepare)
+app.command("rehearse")(rehearse.rehearse)
 app.command("diff")(diff.diff)
 app.command("verify")(verify.verify)
 app.add_typer(fleet.app, name="fleet")

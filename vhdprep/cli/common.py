@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from vhdprep.errors import UsageError
 from vhdprep.model import Target
 from vhdprep.report import ONLY_FOR, REPORTERS
 from vhdprep.report.words import EXIT_CODES as EXIT_CODES
+from vhdprep.report.words import safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -130,6 +132,21 @@ def subject(image: str | None, root: Path | None, data: list[str] | None, manife
         return Subject(first, tuple(others), declared)
     path = root if root is not None else location.parse(image or "")
     return Subject(path, tuple(map(location.parse, data or ())), None, root is not None)
+
+
+def here(image: Location, what: str) -> Path:
+    """The file of an image that is to be ``what``.
+
+    Raises:
+        UsageError: it lies on the network.
+    """
+    if isinstance(image, Path):
+        return image
+    name = shlex.quote(safe(image.name or "disk.vhd"))
+    raise UsageError(
+        f"{image}: only a file of this host can be {what}; download it first, with the whole address: "
+        f"azcopy copy 'ADDRESS' {name}, or curl --fail --output {name} 'ADDRESS'"
+    )
 
 
 def read_key(path: Path | None) -> str | None:

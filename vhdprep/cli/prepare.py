@@ -70,7 +70,7 @@ def prepare(
     if manifest is not None and copy is None:
         image, copy = None, Path(image) if image is not None else None  # the manifest stands in the image's place
     subject = common.subject(image, None, data, manifest)
-    source, *others = (_here(each) for each in (subject.path, *subject.data))
+    source, *others = (common.here(each, "prepared") for each in (subject.path, *subject.data))
     if plan_only == (copy is not None):
         raise UsageError("name the COPY to make, or say --plan-only" if copy is None else "--plan-only makes no copy; leave COPY out")
     if any(each != "unsafe" for each in allow or ()) or report_format not in ("text", "json"):
@@ -97,21 +97,6 @@ def prepare(
         typer.echo("vhdprep: interrupted; no copy was made, and the image is as it was", err=True)
         raise typer.Exit(_INTERRUPTED) from None
     _show_made(made, report_format, output, verbose=verbose, quiet=quiet)
-
-
-def _here(image: Location) -> Path:
-    """The file of an image.
-
-    Raises:
-        UsageError: it lies on the network.
-    """
-    if isinstance(image, Path):
-        return image
-    name = shlex.quote(safe(image.name or "disk.vhd"))
-    raise UsageError(
-        f"{image}: only a file of this host is prepared; download it first, with the whole address: "
-        f"azcopy copy 'ADDRESS' {name}, or curl --fail --output {name} 'ADDRESS'"
-    )
 
 
 def _refuse_output(output: Path | None, needed: tuple[Location, ...], copy: Path | None) -> None:
