@@ -23,7 +23,9 @@ def ethernet(payload: bytes, kind: int = 0x0800, source: bytes = CARD, destinati
     return destination + source + kind.to_bytes(2, "big") + payload
 
 
-def tcp(source: tuple[str, int], destination: tuple[str, int], flags: int, sequence: int = 0, ack: int = 0, payload: bytes = b"", options: bytes = b"") -> bytes:
+def tcp(
+    source: tuple[str, int], destination: tuple[str, int], flags: int, sequence: int = 0, ack: int = 0, payload: bytes = b"", options: bytes = b""
+) -> bytes:
     """An IPv4 packet with a TCP segment, checksums right."""
     fields = (source[1], destination[1], sequence, ack, (5 + len(options) // 4) << 4, flags, 64000)
     body = struct.pack("!HHIIBBHHH", *fields, 0, 0) + options + payload
@@ -50,8 +52,8 @@ async def frame_from(end: socket.socket, seconds: float = 10) -> bytes:
     return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(end, 4096), seconds)
 
 
-async def segment_from(end: socket.socket) -> tuple[frames.Packet, frames.Segment, int, bytes]:
-    """The next TCP segment: its packet, itself, what it acknowledges, what it carries."""
+async def segment_from(end: socket.socket, port: int | None = None) -> tuple[frames.Packet, frames.Segment, int, bytes]:
+    """The next TCP segment, or the next to that port: its packet, itself, what it acknowledges, what it carries."""
     while True:
         frame = frames.parse_frame(await frame_from(end))
         assert frame is not None
@@ -60,6 +62,8 @@ async def segment_from(end: socket.socket) -> tuple[frames.Packet, frames.Segmen
             continue
         segment = frames.parse_segment(packet.payload)
         assert segment is not None
+        if port not in (None, segment.destination):
+            continue
         offset = (packet.payload[12] >> 4) * 4
         return packet, segment, int.from_bytes(packet.payload[8:12], "big"), packet.payload[offset:]
 
@@ -68,14 +72,14 @@ async def ask(end: socket.socket, service: tuple[str, int], port: int, question:
     """Connect from the guest, ask, and read what is answered until the other side closes; then close."""
     own = (GUEST, port)
     end.send(ethernet(tcp(own, service, frames.SYN, 100)))
-    _, segment, _, _ = await segment_from(end)
+    _, segment, _, _ = await segment_from(end, port)
     assert segment.flags == frames.SYN | frames.ACK
     expected = segment.sequence + 1
     end.send(ethernet(tcp(own, service, frames.ACK, 101, expected)))
     end.send(ethernet(tcp(own, service, frames.ACK | 8, 101, expected, question)))
     answer = b""
     while True:
-        packet, segment, _, payload = await segment_from(end)
+        packet, segment, _, payload = await segment_from(end, port)
         assert (packet.source, segment.source) == service
         if segment.sequence == expected:
             answer += payload

@@ -132,7 +132,9 @@ def test_each_service_is_reached_through_slirp_and_its_own_door():
     async def rehearse():
         names = doors.invent()
         async with network(names, teller) as (guest, _, _):
-            return names, [await ask(guest, service, 40000 + at, b"hello\n") for at, service in enumerate([(WIRE, 80), (WIRE, 32526), (METADATA, 80)])]
+            return names, [
+                await ask(guest, service, 40000 + at, b"hello\n") for at, service in enumerate([(WIRE, 80), (WIRE, 32526), (METADATA, 80)])
+            ]
 
     names, answers = asyncio.run(rehearse())
     assert answers == [f"{name} heard hello\n".encode() for name in names]
@@ -140,7 +142,7 @@ def test_each_service_is_reached_through_slirp_and_its_own_door():
 
 @needs_qemu
 def test_the_helper_may_lie_in_an_ugly_place(tmp_path):
-    place = tmp_path / "o'hare, inc \"x\" $HOME"
+    place = tmp_path / 'o\'hare, inc "x" $HOME'
     place.mkdir()
     helper = place / "pi pe.py"
     shutil.copy(slirp.PIPE[-1], helper)
@@ -181,5 +183,5 @@ def test_a_foreign_address_is_refused_before_it_reaches_slirp():
 
 
 def test_the_gateway_card_is_azures():
-    assert GATEWAY_CARD == bytes.fromhex("123456789abc")
+    assert bytes.fromhex("123456789abc") == GATEWAY_CARD
     assert socket.inet_aton(slirp.HOST)[0] == 168

@@ -26,7 +26,9 @@ CARD = "nic"
 """The netdev that the guest's network card is joined to: ``-device virtio-net-pci,netdev=nic,mac=…``."""
 PIPE = (sys.executable, "-I", "-S", str(Path(__file__).with_name("pipe.py")))
 """Joins one connection to an abstract socket, whose name is its last argument."""
-SANDBOX = "on,obsolete=deny,elevateprivileges=children,spawn=allow,resourcecontrol=deny"
+SANDBOX = "on,obsolete=deny,elevateprivileges=allow,spawn=allow,resourcecontrol=deny"
+"""The strictest ``-sandbox`` with which slirp can start its commands: the child calls ``setsid``, which the other values of
+``elevateprivileges`` punish with death (``qemu-seccomp.c``). Loading the filter takes away the right to gain privileges in any case."""
 MAX_USERNET = 65536
 """Characters of the monitor's answer that are looked at."""
 
