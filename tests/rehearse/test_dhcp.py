@@ -33,6 +33,7 @@ SETTINGS = "0104ffffff0003040a0000010604a83f81100f20" + b"rehearsal.internal.clo
 
 
 ROUTES = "00" + "0a000001" + "20a83f8110" + "0a000001" + "20a9fea9fe" + "0a000001"
+ROUTES = "00" + "0a000001" + "20a83f8110" + "0a000001" + "20a9fea9fe" + "0a000001"
 SETTINGS = (
     "0104ffffff00" + "03040a000001" + "0604a83f8110" + "0f1f" + b"rehearsal.internal.cloudapp.net".hex()
     + "7917" + ROUTES + "f504a83f8110" + "f917" + ROUTES
