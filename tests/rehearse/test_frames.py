@@ -74,9 +74,8 @@ def test_frames_longer_than_azures_are_refused():
 def test_datagrams_there_and_back():
     raw = frames.datagram(("168.63.129.16", 53), ("10.0.0.4", 1024), b"abc")
     packet = frames.parse_packet(raw)
-    assert (
-        raw.hex() == "4500001f000000004011" + raw[10:12].hex() + "a83f81100a0000040035040 0000b".replace(" ", "") + raw[26:28].hex() + "616263"
-        or raw[6:8] == b"\x40\0"
+    assert raw[:10] + raw[12:26] + raw[28:] == bytes.fromhex("4500001f000040004011" + "a83f81100a000004" + "00350400000b" + "616263"), (
+        "all but the checksums"
     )
     assert packet is not None
     assert frames.parse_datagram(packet.payload) == frames.Datagram(53, 1024, b"abc")

@@ -47,10 +47,10 @@ def test_the_guest_reaches_the_services_and_the_probe_reaches_the_guest_over_the
 
 def test_without_the_device_nothing_is_left_open(monkeypatch, tmp_path):
     monkeypatch.setattr(tap, "DEVICE", str(tmp_path / "none"))
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(FileNotFoundError):
         tap.open_tap()
     monkeypatch.setattr(tap, "DEVICE", "/dev/zero")
     with pytest.raises(OSError, match="ioctl"):
         tap.open_tap()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
