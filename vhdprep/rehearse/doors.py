@@ -76,8 +76,8 @@ class _Door:
                     await self._handler(reader, writer)
                 finally:
                     self._inside -= 1
-        except ConnectionError:
-            pass  # the guest went away
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # the guest went away, or the rehearsal is over: nobody awaits this task
         finally:
             writer.close()
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vhdprep.rehearse.identity import GUEST, METADATA, WIRE
@@ -22,6 +24,11 @@ HOST = "168.0.0.1"
 """slirp's own address: from there the ssh probe seems to come."""
 CARD = "nic"
 """The netdev that the guest's network card is joined to: ``-device virtio-net-pci,netdev=nic,mac=…``."""
+PIPE = (sys.executable, "-I", "-S", str(Path(__file__).with_name("pipe.py")))
+"""Joins one connection to an abstract socket, whose name is its last argument."""
+SANDBOX = "on,obsolete=deny,elevateprivileges=allow,spawn=allow,resourcecontrol=deny"
+"""The strictest ``-sandbox`` with which slirp can start its commands: the child calls ``setsid``, which the other values of
+``elevateprivileges`` punish with death (``qemu-seccomp.c``). Loading the filter takes away the right to gain privileges in any case."""
 MAX_USERNET = 65536
 """Characters of the monitor's answer that are looked at."""
 
@@ -38,7 +45,7 @@ def card_arguments(guest: int) -> list[str]:
     return ["-netdev", f"dgram,id={CARD},local.type=fd,local.str={guest}"]
 
 
-def uplink_arguments(uplink: int, names: Names, pipe: Sequence[str]) -> list[str]:
+def uplink_arguments(uplink: int, names: Names, pipe: Sequence[str] = PIPE) -> list[str]:
     """Slirp as the relay's uplink, with a forward from a free port of 127.0.0.1 to the guest's ssh.
 
     Args:
