@@ -149,7 +149,7 @@ def test_prepare_says_how_to_download_it():
     done = run("prepare", "https://host/images/my%20disk.vhd?sig=SECRET", "--plan-only")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "vhdprep: https://host/images/my%20disk.vhd: only a file of this host is prepared; download it first, with the whole address: "
+        "vhdprep: https://host/images/my%20disk.vhd: only a file of this host can be prepared; download it first, with the whole address: "
         "azcopy copy 'ADDRESS' 'my disk.vhd', or curl --fail --output 'my disk.vhd' 'ADDRESS'\n"
     )
 

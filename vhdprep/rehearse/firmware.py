@@ -83,9 +83,8 @@ def accelerated(host: Firmware) -> bool:
         return False
     code = ("-drive", f"if=pflash,unit=0,readonly=on,format=raw,file={str(host.code).replace(',', ',,')}") if host.code else ()
     words = (EMULATOR, "-nodefaults", "-no-user-config", "-machine", "q35", "-accel", "kvm", "-cpu", KVM_PROCESSOR, "-display", "none", *code)
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     try:
-        with subprocess.Popen((*words, "-qmp", "stdio"), **pipes) as trial:
+        with subprocess.Popen((*words, "-qmp", "stdio"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as trial:
             time.sleep(_TRIAL_SECONDS)
             said, _ = trial.communicate(b'{"execute":"qmp_capabilities"}{"execute":"query-status"}{"execute":"quit"}', timeout=10)
     except (OSError, subprocess.SubprocessError):

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
     from vhdprep.rehearse.identity import Identity
     from vhdprep.rehearse.journal import Journal
-    from vhdprep.rehearse.platform import Platform
+    from vhdprep.rehearse.platform import Platform, Server
     from vhdprep.rehearse.vm import Machine
 
+_STRICT = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 _PIPE = Path(__file__).with_name("pipe.py")
-_SERVICES = {"wire": (WIRE, 80), "hostplugin": (WIRE, 32526), "metadata": (METADATA, 80)}
+_SERVICES: dict[Server, tuple[str, int]] = {"wire": (WIRE, 80), "hostplugin": (WIRE, 32526), "metadata": (METADATA, 80)}
 
 
 class Network(NamedTuple):
@@ -35,6 +36,8 @@ class Network(NamedTuple):
     """For the emulator's command line."""
     pass_on: Sequence[int]
     """File descriptors for the emulator."""
+    sandbox: str
+    """What the emulator may do of what it has no need of."""
     relay: Relay
     namespace: bool
 
@@ -74,9 +77,10 @@ async def open_network(identity: Identity, journal: Journal, platform: Platform,
             uplink, names = ours.fileno(), doors.invent()
             words = [*words, *slirp.uplink_arguments(theirs.fileno(), names, [sys.executable, "-I", "-S", str(_PIPE)])]
             pass_on.append(theirs.detach())
-            for server, name in (("wire", names.wire), ("hostplugin", names.plugin), ("metadata", names.metadata)):
+            listening: dict[Server, str] = {"wire": names.wire, "hostplugin": names.plugin, "metadata": names.metadata}
+            for server, name in listening.items():
                 await stack.enter_async_context(await doors.listen(name, partial(platform.serve, server)))
         pump = Pump(relay, guest.fileno(), uplink)
         pump.start()
         stack.callback(pump.stop)
-        yield Network(words, pass_on, relay, namespace)
+        yield Network(words, pass_on, _STRICT if namespace else slirp.SANDBOX, relay, namespace)

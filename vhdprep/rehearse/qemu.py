@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vhdprep.rehearse.choices import Hardware
     from vhdprep.rehearse.firmware import Firmware
     from vhdprep.rehearse.identity import Identity
+    from vhdprep.rehearse.network import Network
 
 MEMORY = 1536
 """MiB of the guest."""
@@ -26,8 +27,6 @@ _BIOS = "090008 "
 _SERIAL = "0000-0000-0000-0000-0000-0000-00"
 ASSET_TAG = "7783-7084-3265-9085-8269-3286-77"
 """The chassis asset tag by which cloud-init, waagent and systemd know Azure (cloudinit/sources/azure/identity.py)."""
-_SANDBOX = "on,obsolete=deny,elevateprivileges=children,spawn=allow,resourcecontrol=deny"
-"""Spawn is allowed for the network's forwards, which are a process for each connection."""
 
 
 class Descriptors(NamedTuple):
@@ -49,13 +48,11 @@ class Descriptors(NamedTuple):
         return [*self.overlays, *self.disks, *(each for each in (self.dvd, self.variables) if each is not None), self.control]
 
 
-def arguments(
-    hardware: Hardware, firmware: Firmware, identity: Identity, files: Descriptors, network: Sequence[str], *, accelerated: bool
-) -> list[str]:
-    """The command line, without the network's own ``-netdev`` that ``network`` holds: its last one is called ``nic``."""
+def arguments(hardware: Hardware, firmware: Firmware, identity: Identity, files: Descriptors, network: Network, *, accelerated: bool) -> list[str]:
+    """The command line, which names the ``-netdev`` called ``nic`` that ``network`` brings."""
     return [
         firmware.emulator,
-        *("-nodefaults", "-no-user-config", "-display", "none", "-sandbox", _SANDBOX),
+        *("-nodefaults", "-no-user-config", "-display", "none", "-sandbox", network.sandbox),
         *("-machine", hardware.machine + (",pflash0=code,pflash1=variables" if files.variables is not None else "")),
         *(("-accel", "kvm") if accelerated else ("-accel", "tcg,thread=multi,tb-size=512")),
         # Without the hypervisor's bit systemd goes by DMI, and finds "microsoft", as on Azure; QEMU's own answer would be "qemu" or "kvm".
@@ -69,7 +66,7 @@ def arguments(
         *("-object", "rng-random,id=entropy,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=entropy"),
         *_disks(hardware, files),
         *_dvd(hardware, files),
-        *network,
+        *network.words,
         *("-device", f"{_NICS.get(hardware.nic, hardware.nic)},netdev=nic,mac={identity.mac},romfile="),
     ]
 

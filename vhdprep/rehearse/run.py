@@ -162,7 +162,7 @@ async def _boot(
         files = qemu.Descriptors(
             [os.dup(each.file.fileno()) for each in overlays], [other.detach() for _, other in served], dvd_file, variables, theirs.detach()
         )
-        words = qemu.arguments(hardware, host, who, files, net.words, accelerated=accelerated)
+        words = qemu.arguments(hardware, host, who, files, net, accelerated=accelerated)
         machine = await Machine.start(words, [*files.all(), *net.pass_on], ours, journal)
         stack.push_async_callback(machine.close)
         follow = watch.Watch(machine, journal, who, key, await net.ssh(machine), wish.limits or watch.patience())
