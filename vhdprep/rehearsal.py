@@ -110,6 +110,11 @@ class Rehearsal(NamedTuple):
         return tuple(each for each in self.twins or () if each.equal)
 
     @property
+    def provisions(self) -> bool:
+        """Whether a machine of it comes up and can be logged in to, be it with defects."""
+        return self.outcome in (Outcome.REHEARSED, Outcome.DEFECTS)
+
+    @property
     def passed(self) -> bool | None:
         """Whether the image does what it should; None = that could not be tried."""
         if self.outcome is Outcome.IMPOSSIBLE:

@@ -13,7 +13,7 @@ from vhdprep.cli import common
 from vhdprep.cli.check import AsOption, IgnoreOption, QuietOption, SelectOption
 from vhdprep.errors import UsageError
 from vhdprep.model import Target
-from vhdprep.report.words import safe
+from vhdprep.report.words import exit_code, safe
 
 if TYPE_CHECKING:
     from vhdprep.location import Location
@@ -33,6 +33,7 @@ TextOrJsonOption = Annotated[str, typer.Option("--format", help="text or json.")
 AllowOption = Annotated[
     list[str] | None, typer.Option("--allow", metavar="unsafe", help="Also do what may take away what somebody wants.", show_default=False)
 ]
+RehearseOption = Annotated[bool, typer.Option("--rehearse", help="Boot the copy first, and give it its name only when it provisions.")]
 UserOption = Annotated[
     list[str] | None,
     typer.Option("--delete-user", metavar="NAME", help="Delete this account with its home; may be repeated.", show_default=False),
@@ -48,6 +49,7 @@ def prepare(
     plan: PlanOption = None,
     allow: AllowOption = None,
     users: UserOption = None,
+    rehearse: RehearseOption = False,
     target: AsOption = None,
     report_format: TextOrJsonOption = "text",
     output: common.OutputOption = None,
@@ -63,6 +65,7 @@ def prepare(
     The image itself is only read. Exit code: that of the copy's verdict; 2 when no copy was made, and with --plan-only that
     of the image's verdict. Several disks are prepared together or not at all.
     """
+    from vhdprep.cli.rehearse import booting
     from vhdprep.prepare import planfile
     from vhdprep.prepare.run import Wish
     from vhdprep.ruleset.load import load_rules, select
@@ -71,6 +74,8 @@ def prepare(
         image, copy = None, Path(image) if image is not None else None  # the manifest stands in the image's place
     subject = common.subject(image, None, data, manifest)
     source, *others = (common.here(each, "prepared") for each in (subject.path, *subject.data))
+    if plan_only and rehearse:
+        raise UsageError("--plan-only makes no copy that could be rehearsed; leave --rehearse out")
     if plan_only == (copy is not None):
         raise UsageError("name the COPY to make, or say --plan-only" if copy is None else "--plan-only makes no copy; leave COPY out")
     if any(each != "unsafe" for each in allow or ()) or report_format not in ("text", "json"):
@@ -84,6 +89,8 @@ def prepare(
         wish = wish._replace(
             target=subject.target(Target(terms.target)), unsafe=terms.unsafe, users=terms.users, selected=terms.selected, ignored=terms.ignored
         )
+    if rehearse:
+        wish = wish._replace(rehearse=booting(wish.target))
     wish = wish._replace(rules=select(load_rules(tuple(rules or ())), wish.selected, wish.ignored))
     if copy is None:
         _show_plan(source, wish, report_format, output, quiet=quiet)
@@ -166,7 +173,7 @@ def _show_made(made: Prepared, report_format: str, output: Path | None, *, verbo
         common.say(verdict_line(made.after, colour=common.use_colour()))
     if made.ledger is None:
         raise typer.Exit(common.EXIT_USAGE)
-    raise typer.Exit(common.EXIT_CODES[made.after.verdict] if made.after.verdict else common.EXIT_USAGE)
+    raise typer.Exit(exit_code(made.after) if made.after.verdict else common.EXIT_USAGE)
 
 
 def _write(path: Path, text: str) -> None:

@@ -13,7 +13,11 @@ from vhdprep.cli.check import AsOption, IgnoreOption, QuietOption, SelectOption
 from vhdprep.errors import UsageError
 
 if TYPE_CHECKING:
-    from vhdprep.rehearsal import Milestone
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from vhdprep.model import Target
+    from vhdprep.rehearsal import Milestone, Rehearsal
 
 PARTS = ("dvd", "imds")
 """Parts of the platform that can be left out."""
@@ -85,6 +89,24 @@ def rehearse(
         common.say(verdict_line(report, colour=common.use_colour()))
         common.say(rehearsal_line(report, colour=common.use_colour()))
     raise typer.Exit(words.exit_code(report))
+
+
+def booting(target: Target) -> Callable[[Sequence[Path]], Rehearsal]:
+    """What ``prepare`` does with its copies before they have names.
+
+    Raises:
+        BackendUnavailable: something is not installed that it takes, which is better known before an hour of copying.
+    """
+    from vhdprep.rehearse import firmware
+    from vhdprep.rehearse.run import Wish, boot
+
+    firmware.find(uefi=True)
+
+    def rehearse_copies(disks: Sequence[Path]) -> Rehearsal:
+        with _Milestones() as show:
+            return boot(disks[0], Wish((), target, tuple(disks[1:])), show)
+
+    return rehearse_copies
 
 
 class _Milestones:

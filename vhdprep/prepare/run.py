@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from vhdprep.prepare.copies import Copies
     from vhdprep.prepare.plan import Forecast, Plan, Planned
     from vhdprep.prepare.planfile import Terms
+    from vhdprep.rehearsal import Rehearsal
     from vhdprep.ruleset.rule import Rule
     from vhdprep.vhd.blocks import Reader
 
@@ -62,6 +63,8 @@ class Wish(NamedTuple):
     """The machine's other disks, by LUN; they are prepared together or not at all."""
     declared: Declared | None = None
     """What the machine's manifest says."""
+    rehearse: Callable[[Sequence[Path]], Rehearsal] | None = None
+    """Boots the copies, before they have their names; they only get them when they provision."""
 
 
 class Looked(NamedTuple):
@@ -160,6 +163,10 @@ def _finish(work: Copies, looked: Looked, after: Report, wish: Wish) -> Prepared
     shown = shown._replace(verdict=judge(shown.findings, shown.gaps))
     if worse or new_gaps:
         return Prepared(before, shown, plan, worse, new_gaps, None)
+    if wish.rehearse is not None:
+        shown = shown._replace(rehearsal=wish.rehearse([each.path for each in work.disks]))
+        if not shown.rehearsal or not shown.rehearsal.provisions:
+            return Prepared(before, shown, plan, (), (), None)
     work.publish(json.dumps(_ledger(before, shown, plan), indent=2) + "\n", wish.target, wish.declared)
     return Prepared(before, shown, plan, (), (), work.ledger)
 
@@ -294,6 +301,7 @@ def _ledger(before: Report, after: Report, plan: Plan) -> dict[str, object]:
         "copy": after.subject,
         "disks": [{"source": was.container.path, "copy": now.container.path} for was, now in zip(before.disks, after.disks, strict=True)],
         "verdict": {"before": before.verdict, "after": after.verdict},
+        **({"rehearsal": after.rehearsal.outcome} if after.rehearsal else {}),
         "converted": list(plan.copy),
         "changes": [planfile.as_values(each) for each in plan.changes],
         "rules": [planfile.as_values(each) for each in plans.forecast(before.findings, after.findings)],

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from vhdprep.model import Outcome, Severity
+from vhdprep.report.text import rehearsal_line
 from vhdprep.report.words import safe
 
 if TYPE_CHECKING:
@@ -102,12 +103,20 @@ def _left_lines(title: str, left: Iterable[Left], *, with_reason: bool) -> Itera
 
 
 def _outcome_lines(made: Prepared) -> Iterator[str]:
+    if made.ledger is None and made.after.rehearsal is not None:
+        yield "No copy was made: rehearsed, it does not provision."
+        yield rehearsal_line(made.after)
+        yield from (safe(each) for each in (made.after.rehearsal.cause, made.after.rehearsal.remedy) if each)
+        yield from (f"  console: {safe(each)}" for each in made.after.rehearsal.console)
+        return
     if made.ledger is None:
         yield "No copy was made: after the changes something would be worse than before."
         yield from _forecast_lines(made.worse)
         yield from (f"  not read any more: {safe(each)}" for each in made.new_gaps)
         return
     yield f"The image was {made.before.verdict}; the copy is {made.after.verdict}."
+    if made.after.rehearsal is not None:
+        yield rehearsal_line(made.after)
     yield f"{_count(len(made.plan.changes), 'change')} made; all of them in {safe(str(made.ledger))}"
     yield from ("", *_rule_lines(made))
     yield from _left_lines(

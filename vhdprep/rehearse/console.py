@@ -23,6 +23,10 @@ _LOGIN = re.compile(r"(?:^|\s)\S{0,80} login:\s*$")
 _FINISHED = re.compile(r"Cloud-init v\. \S+ finished at")
 
 
+ARTEFACTS = re.compile(r"kvp|/dev/ptp_hyperv|detect disk topology|vmbus|resource disk|hv_", re.IGNORECASE)
+"""Complaints about devices of Hyper-V that no emulator has; on Azure they are there."""
+
+
 class Stop(NamedTuple):
     """Words on the console after which nothing good comes any more."""
 
@@ -86,7 +90,7 @@ class Console:
 
     def matter(self) -> tuple[str, ...]:
         """Lines that tell a person what went wrong, the last ones, and the end of what was printed."""
-        lines = self.lines()
+        lines = [each for each in self.lines() if not ARTEFACTS.search(each)]
         end = lines[-8:]
         marked = [each for each in lines[:-8] if _MATTERS.search(each)]
         return (*marked[-(MAX_SHOWN - len(end)) :], *end)

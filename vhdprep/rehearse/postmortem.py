@@ -13,6 +13,7 @@ from vhdprep.errors import Unreadable
 from vhdprep.guest import accounts, provisioner
 from vhdprep.model import Target
 from vhdprep.rehearse import twins
+from vhdprep.rehearse.console import ARTEFACTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -128,8 +129,8 @@ def _words(guest: Guest, path: str, wanted: Sequence[str]) -> tuple[str, ...]:
         text = guest.files.read(path, MAX_LOG, max(0, found.size - MAX_LOG)).decode(errors="replace")
     except Unreadable as error:
         return (f"{path} could not be read: {error}",)
-    lines = dict.fromkeys(each.strip()[:300] for each in text.splitlines() if any(word in each for word in wanted))
-    return tuple(lines)[-MAX_WORDS:]
+    found_words = (each.strip()[:300] for each in text.splitlines() if any(word in each for word in wanted) and not ARTEFACTS.search(each))
+    return tuple(dict.fromkeys(found_words))[-MAX_WORDS:]
 
 
 def _json(guest: Guest, path: str) -> dict[str, object]:

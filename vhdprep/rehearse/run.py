@@ -85,17 +85,26 @@ def rehearse(path: Location, wish: Wish, show: Show) -> Report:
         RehearsalFailed: the emulator failed, which says nothing about the image.
     """
     looked = isolate.call(lambda avoid: _look(path, wish, avoid))
+    return looked.report._replace(rehearsal=_rehearse(path, wish, looked, show))
+
+
+def boot(path: Location, wish: Wish, show: Show) -> Rehearsal:
+    """Only the rehearsal, of an image that was judged already; raises as ``rehearse`` does."""
+    return _rehearse(path, wish, isolate.call(lambda avoid: _look(path, wish, avoid)), show)
+
+
+def _rehearse(path: Location, wish: Wish, looked: Looked, show: Show) -> Rehearsal:
     hardware = looked.hardware
     if hardware is None:
-        return looked.report._replace(rehearsal=Rehearsal(Outcome.IMPOSSIBLE, looked.refusal, "", None))
+        return Rehearsal(Outcome.IMPOSSIBLE, looked.refusal, "", None)
     host = firmware.find(uefi=hardware.firmware == "uefi")
     accelerated = firmware.accelerated(host)
-    runs = [_run(path, wish, looked, hardware, host, show, accelerated=accelerated) for _ in range(2 if wish.twins else 1)]
-    rehearsal = runs[0].rehearsal
-    if wish.twins:
-        rehearsal = max((each.rehearsal for each in runs), key=lambda each: list(Outcome).index(each.outcome))
-        rehearsal = rehearsal._replace(twins=twins.compare(runs[0].marks, runs[1].marks), seconds=sum(each.rehearsal.seconds for each in runs))
-    return looked.report._replace(rehearsal=rehearsal)
+    first, *others = [_run(path, wish, looked, hardware, host, show, accelerated=accelerated) for _ in range(2 if wish.twins else 1)]
+    if not others:
+        return first.rehearsal
+    worst = max((first.rehearsal, others[0].rehearsal), key=lambda each: list(Outcome).index(each.outcome))
+    seconds = sum(each.rehearsal.seconds for each in (first, *others))
+    return worst._replace(twins=twins.compare(first.marks, others[0].marks), seconds=round(seconds, 1))
 
 
 def _look(path: Location, wish: Wish, avoid: Mapping[str, str]) -> Looked:
