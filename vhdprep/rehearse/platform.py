@@ -56,7 +56,7 @@ class Platform:
     def answer(self, server: Server, request: Request) -> Response:
         """The response to a request, which is noted."""
         response = self._answer(server, request)
-        self._journal.call(_NAMES[server], request.method, request.target, request.agent, response.status)
+        self._journal.call(_NAMES[server], request.method, request.target, request.agent, int(response.status))
         return response
 
     async def serve(self, server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
