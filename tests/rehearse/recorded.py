@@ -102,7 +102,10 @@ def waagent(version, *, newest=True):
         "goal state": ("wire", ask("GET /machine/?comp=goalstate", _WIRE, *wire)),
         "vmSettings": ("hostplugin", ask("GET /vmSettings", _PLUGIN, "x-ms-version: 2015-09-01", *settings)),
         **({**extensions, **configs} if newest else {**configs, **extensions}),
-        "NotReady": ("wire", ask("POST /machine?comp=health", _WIRE, *xml, body=_waagent_health("NotReady", "Provisioning", "Starting &lt;a&amp;b&gt;"))),
+        "NotReady": (
+            "wire",
+            ask("POST /machine?comp=health", _WIRE, *xml, body=_waagent_health("NotReady", "Provisioning", "Starting &lt;a&amp;b&gt;")),
+        ),
         "Ready": ("wire", ask("POST /machine?comp=health", _WIRE, *xml, body=_waagent_health("Ready"))),
         "roleProperties": ("wire", ask("POST /machine?comp=roleProperties", _WIRE, *xml, body=_ROLE_PROPERTIES.encode())),
         "plugin versions": ("hostplugin", ask("GET /versions", _PLUGIN, _HOST_CONFIG[0])),
@@ -138,7 +141,10 @@ def direct_status(version):
     page = blob + bytes(512 - len(blob))
     return [
         ("wire", _request("PUT /statusblob", *first, f"Content-Length: {len(blob)}", "x-ms-blob-type: BlockBlob", *common, *agent, body=blob)),
-        ("wire", _request("PUT /statusblob", *first, "Content-Length: 0", "x-ms-blob-content-length: 512", "x-ms-blob-type: PageBlob", *common, *agent)),
+        (
+            "wire",
+            _request("PUT /statusblob", *first, "Content-Length: 0", "x-ms-blob-content-length: 512", "x-ms-blob-type: PageBlob", *common, *agent),
+        ),
         ("wire", _request("PUT /statusblob?comp=page", *first, "Content-Length: 512", *common, "x-ms-range: bytes=0-511", *agent, body=page)),
     ]
 
@@ -170,6 +176,4 @@ _ROLE_PROPERTIES = (
     f'<Id>{IDENTITY.role_instance}</Id><Properties><Property name="CertificateThumbprint" value="AB" /></Properties></RoleInstance></RoleInstances>'
     "</Container></RoleProperties>"
 )
-_TELEMETRY = (
-    '<?xml version="1.0"?><TelemetryData version="1.0"><Provider id="69B669B9-4AF8-4C50-BDC4-6006FA76E975">x</Provider></TelemetryData>'
-)
+_TELEMETRY = '<?xml version="1.0"?><TelemetryData version="1.0"><Provider id="69B669B9-4AF8-4C50-BDC4-6006FA76E975">x</Provider></TelemetryData>'

@@ -24,9 +24,7 @@ def ok(body, connection="close"):
 
 def refused(status):
     body = status.partition(" ")[2] + "\n"
-    return (
-        f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
-    )
+    return f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
 
 
 def talk(*connections, end=False, answer=echo, patience=SHORT):

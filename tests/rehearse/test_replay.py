@@ -61,7 +61,7 @@ def test_cloud_init_provisions(version, newest):
 
     assert health == (OK, ["Content-Type: text/plain; charset=utf-8", "Content-Length: 0", "Connection: keep-alive"], "")
     agent = f"Cloud-Init/{version}"
-    journal = emulated._journal
+    journal = emulated.journal
     assert journal.calls == [
         Call(0.0, "metadata", "GET", "/metadata/instance?api-version=2021-08-01&extended=true", agent, 200),
         Call(0.0, "wire", "GET", "/machine/?comp=goalstate", agent, 200),
@@ -76,17 +76,17 @@ def test_cloud_init_fails_in_its_own_words():
     emulated = platform()
     for each in recorded.cloud_init("26.2", state="NotReady"):
         ask(emulated, *each)
-    assert emulated._journal.health == [
+    assert emulated.journal.health == [
         Health(0.0, "Cloud-Init/26.2", "NotReady", "ProvisioningFailed", "result=error|reason=a & b <c>|agent=Cloud-Init")
     ]
-    assert texts(emulated._journal.reached) == {Milestone.METADATA: "Cloud-Init/26.2", Milestone.GOAL_STATE: "Cloud-Init/26.2"}
+    assert texts(emulated.journal.reached) == {Milestone.METADATA: "Cloud-Init/26.2", Milestone.GOAL_STATE: "Cloud-Init/26.2"}
 
 
 def test_without_metadata_its_server_answers_404_and_it_is_noted_that_it_was_asked():
     emulated = platform(without=frozenset({"imds"}))
     [metadata, *_] = recorded.cloud_init("22.4.2")
     assert ask(emulated, *metadata)[0] == "HTTP/1.1 404 Not Found"
-    assert texts(emulated._journal.reached) == {Milestone.METADATA: "Cloud-Init/22.4.2"}
+    assert texts(emulated.journal.reached) == {Milestone.METADATA: "Cloud-Init/22.4.2"}
 
 
 def found(document, tag):
@@ -144,7 +144,7 @@ def test_waagent_comes_up(version, newest):
     compute = json.loads(answers["compute"][2])
     assert (compute["vmId"], compute["osType"], compute["publisher"]) == (IDENTITY.vm_id, "Linux", "")
 
-    agent, journal = f"WALinuxAgent/{version}", emulated._journal
+    agent, journal = f"WALinuxAgent/{version}", emulated.journal
     assert [(call.server, call.status) for call in journal.calls if call.status != 200] == [("host plugin", 404), ("wire", 202)]
     assert len(journal.calls) == len(requests)
     assert {call.agent for call in journal.calls} == {agent, f"{agent}+health"}
@@ -164,8 +164,8 @@ def test_waagent_puts_its_status_to_the_blob_itself():
     emulated = platform()
     answers = [ask(emulated, *each)[0] for each in recorded.direct_status("2.15.0.1")]
     assert answers == ["HTTP/1.1 201 Created"] * 3
-    assert emulated._journal.statuses == [(0.0, "Ready"), (0.0, "Ready")]
-    assert texts(emulated._journal.reached) == {Milestone.STATUS: "2.15.0.1 Guest Agent is running"}
+    assert emulated.journal.statuses == [(0.0, "Ready"), (0.0, "Ready")]
+    assert texts(emulated.journal.reached) == {Milestone.STATUS: "2.15.0.1 Guest Agent is running"}
 
 
 # Clients of which only what is special is sent
@@ -183,11 +183,11 @@ def test_azure_init_reports_as_json():
     assert ask(emulated, *post("/provisioning/health", *headers, body=body))[0] == OK
     assert ask(emulated, *post("/provisioning/health", *headers, body=b'{"state":"Ready"}'))[0] == OK
     agent = "azure-init v0.1.1"
-    assert emulated._journal.health == [
+    assert emulated.journal.health == [
         Health(0.0, agent, "NotReady", "ProvisioningFailed", "result=error|agent=Azure-Init/0.1.1"),
         Health(0.0, agent, "Ready", "", ""),
     ]
-    assert texts(emulated._journal.reached) == {Milestone.READY: agent}
+    assert texts(emulated.journal.reached) == {Milestone.READY: agent}
 
 
 def test_afterburn_has_no_user_agent_and_finds_its_address_in_the_shared_configuration():
@@ -201,9 +201,11 @@ def test_afterburn_has_no_user_agent_and_finds_its_address_in_the_shared_configu
     assert instance.find("./InputEndpoints") is not None
     ready = b"<Health><Container><RoleInstanceList><Role><Health>\n<State>Ready</State>\n</Health></Role></RoleInstanceList></Container></Health>\n"
     assert ask(emulated, *post("/machine/?comp=health", *name, "content-type: text/xml; charset=utf-8", body=ready))[0] == OK
-    assert texts(emulated._journal.reached) == {Milestone.READY: "com.coreos.afterburn"}
+    assert texts(emulated.journal.reached) == {Milestone.READY: "com.coreos.afterburn"}
 
 
 def test_cloudbase_init_asks_with_a_capital_letter():
     assert "<Version>2015-04-05</Version>" in ask(platform(), "wire", b"GET /?comp=Versions HTTP/1.1\r\nHost: 168.63.129.16\r\n\r\n")[2]
-    assert "<ExpectedState>Started</ExpectedState>" in ask(platform(), "wire", b"GET /machine?comp=goalstate HTTP/1.1\r\nHost: 168.63.129.16\r\n\r\n")[2]
+    assert (
+        "<ExpectedState>Started</ExpectedState>" in ask(platform(), "wire", b"GET /machine?comp=goalstate HTTP/1.1\r\nHost: 168.63.129.16\r\n\r\n")[2]
+    )
