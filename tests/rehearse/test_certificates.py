@@ -80,6 +80,14 @@ def test_without_a_certificate_of_its_own_an_agent_gets_none(offered):
         assert ask(platform(certificates=offered), *recorded.certificates("2.15.0.1", header, "AES128_CBC"))[0] == "HTTP/1.1 400 Bad Request"
 
 
+def test_a_certificate_that_is_too_long_starts_no_process(transport, monkeypatch):
+    made = certificates.make()
+    monkeypatch.setattr(certificates, "MAX_CERTIFICATE", len(transport[2]) - 1)
+    assert made.envelope(transport[2], "") is None
+    monkeypatch.setattr(certificates, "MAX_CERTIFICATE", len(transport[2]))
+    assert made.envelope(transport[2], "") is not None
+
+
 def test_an_unknown_cipher_is_azures_default(offered, transport):
     assert offered.envelope(transport[2], "ROT13") == offered.envelope(transport[2], "AES128_CBC") == offered.envelope(transport[2], "")
     assert offered.envelope(transport[2], "DES_EDE3_CBC") != offered.envelope(transport[2], "AES128_CBC")

@@ -124,6 +124,7 @@ def test_a_health_report_is_read(body, report):
         b'<!DOCTYPE a [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><Health><State>&b;</State></Health>',
         "<Health><State>Ready</State></Health>".encode("utf-16"),
         b"<Health>" + b"<State>" * 9000 + b"</Health>",
+        b"<Health><State>Ready</State></Health>" + b" " * reports.MAX_HEALTH,
         b"<State>Ready</State>" + b" " * reports.MAX_HEALTH + b"</Health>",
         b'{"state":"Ready"',
         b'{"state":1}',
