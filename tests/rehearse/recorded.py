@@ -1,7 +1,8 @@
 """What the real clients sent to this platform, as bytes: recorded on a socket from their own code, which ran with nothing else of a guest.
 
-cloud-init 22.4.2 and 26.2 (metadata, goal state, health), WALinuxAgent 2.7.3.0 and 2.15.0.1 (protocol detection, reports, status, heartbeats).
-Dates and correlation ids are made equal; the agent's certificate is left out of the certificates request, the tests put their own there.
+cloud-init 22.4.2 and its main branch after 26.2, WALinuxAgent 2.7.3.0 and 2.15.0.1. Made equal or filled in afterwards: dates, correlation ids, and
+the version that an unbuilt cloud-init does not know. Shortened: the list of features in a status, the headers of a blob that is carried. The agent's
+certificate is left out of the certificates request; the tests put their own there.
 """
 
 from __future__ import annotations
