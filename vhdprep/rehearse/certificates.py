@@ -8,13 +8,14 @@ lines of 64 columns only, and ``openssl pkcs12``. SHA-1 and 3DES inside the PFX 
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
-MAX_CERTIFICATE = 8 * 1024
-"""Bytes of base64 of a certificate that an agent sends; one with a key of 4096 bits has 2.5 KiB."""
+MAX_CERTIFICATE = 3 * 1024
+"""Bytes of base64 of a certificate that an agent sends; one with a key of 4096 bits has 2 KiB. With its lines it is less than a page of memory."""
 MAX_ENVELOPES = 32
 """Different certificates for which an envelope is made; each takes a process."""
 MAX_SECONDS = 10.0
@@ -56,13 +57,16 @@ class Certificates:
             der = base64.b64decode(certificate, validate=True)
         except ValueError:
             return None
-        with tempfile.TemporaryDirectory() as folder:
-            recipient = Path(folder, "recipient.pem")
-            recipient.write_text(f"-----BEGIN CERTIFICATE-----\n{_wrap(der)}\n-----END CERTIFICATE-----\n")
-            try:
-                return _wrap(_run(self._openssl, "cms", "-encrypt", "-binary", "-outform", "DER", cipher, str(recipient), given=self._pfx))
-            except (OSError, subprocess.SubprocessError):
-                return None
+        read, write = os.pipe()
+        try:
+            with os.fdopen(write, "wb") as recipient:  # every pipe holds a page (pipe(7)), so nobody needs to read yet
+                recipient.write(f"-----BEGIN CERTIFICATE-----\n{_wrap(der)}\n-----END CERTIFICATE-----\n".encode())
+            command = (self._openssl, "cms", "-encrypt", "-binary", "-outform", "DER", cipher, f"/dev/fd/{read}")
+            return _wrap(_run(*command, given=self._pfx, open_for_it=(read,)))
+        except (OSError, subprocess.SubprocessError):
+            return None
+        finally:
+            os.close(read)
 
 
 def make() -> Certificates | None:
@@ -80,8 +84,8 @@ def make() -> Certificates | None:
             return None
 
 
-def _run(*command: str, given: bytes = b"") -> bytes:
-    return subprocess.run(command, input=given, capture_output=True, check=True, timeout=MAX_SECONDS).stdout
+def _run(*command: str, given: bytes = b"", open_for_it: tuple[int, ...] = ()) -> bytes:
+    return subprocess.run(command, input=given, capture_output=True, check=True, timeout=MAX_SECONDS, pass_fds=open_for_it).stdout
 
 
 def _wrap(data: bytes) -> str:

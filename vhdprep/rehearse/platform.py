@@ -47,7 +47,7 @@ class Platform:
             patience: how long clients are waited for.
         """
         self._identity = identity
-        self._journal = journal
+        self.journal = journal
         self._without = without
         self._wire = Wire(identity, journal, certificates)
         self._patience = patience
@@ -56,7 +56,7 @@ class Platform:
     def answer(self, server: Server, request: Request) -> Response:
         """The response to a request, which is noted."""
         response = self._answer(server, request)
-        self._journal.call(_NAMES[server], request.method, request.target, request.agent, response.status)
+        self.journal.call(_NAMES[server], request.method, request.target, request.agent, int(response.status))
         return response
 
     async def serve(self, server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -74,11 +74,11 @@ class Platform:
         if server == "wire":
             return self._wire.answer(request)
         if server == "hostplugin":
-            return hostplugin.answer(request, self._journal)
+            return hostplugin.answer(request, self.journal)
         if _is_foreign(request.path):
-            self._journal.try_out(f"metadata of another cloud: {request.path}")
+            self.journal.try_out(f"metadata of another cloud: {request.path}")
             return Response(HTTPStatus.NOT_FOUND)
-        self._journal.mark(Milestone.METADATA, request.agent)
+        self.journal.mark(Milestone.METADATA, request.agent)
         return Response(HTTPStatus.NOT_FOUND) if "imds" in self._without else imds.answer(request, self._identity)
 
 

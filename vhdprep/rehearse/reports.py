@@ -71,7 +71,7 @@ def status(blob: bytes) -> Status:
 
 
 def carried_status(body: bytes) -> Status | None:
-    """The status in the body of the host plugin's ``PUT /status``, JSON with the blob in base64 as ``content``; None = there is none, a blob is only made.
+    """The status that ``PUT /status`` of the host plugin carries: JSON with the blob in base64 as ``content``; None = no blob yet, one is only made.
 
     Source: WALinuxAgent, hostplugin.py, ``_build_status_data``.
     """
