@@ -7,6 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from vhdprep import rehearsal as rehearsing
 from vhdprep.model import ABSENT, Outcome, Severity, Target, Value, Verdict
 
 if TYPE_CHECKING:
@@ -15,9 +16,20 @@ if TYPE_CHECKING:
     from vhdprep.accepted import Waiver
     from vhdprep.location import Transferred
     from vhdprep.model import Container, DiskReport, Finding, GuestFacts, Phase, Provisioner, Report, Volume
+    from vhdprep.rehearsal import Rehearsal
 
 VERDICTS = {Verdict.READY: "READY", Verdict.NOT_READY: "NOT READY", Verdict.INCONCLUSIVE: "INCONCLUSIVE", None: "INSPECTED"}
 EXIT_CODES = {Verdict.READY: 0, Verdict.NOT_READY: 1, Verdict.INCONCLUSIVE: 3}
+REHEARSALS = {
+    rehearsing.Outcome.REHEARSED: "rehearsed",
+    rehearsing.Outcome.DEFECTS: "rehearsed, with defects",
+    rehearsing.Outcome.UNREACHABLE: "ready, but unreachable",
+    rehearsing.Outcome.REFUSED: "refused",
+    rehearsing.Outcome.NEVER: "never provisions",
+    rehearsing.Outcome.NO_BOOT: "does not boot",
+    rehearsing.Outcome.IMPOSSIBLE: "not rehearsable",
+}
+"""What the report says of each outcome of a rehearsal."""
 HEADINGS = {
     Severity.ERROR: ("must be fixed before the upload", "must be fixed before the upload"),
     Severity.WARNING: ("is worth fixing", "are worth fixing"),
@@ -28,16 +40,18 @@ MAX_SHOWN = 4000
 """Characters of one text of the image that a report for people shows."""
 MAX_PLACES = 200
 """Places of one finding that a report in a file shows."""
+MAX_KINDS = 6
+"""Kinds of things that two machines have in common, in the summary of a rehearsal."""
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]+://")
 _UNITS = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 _HIDDEN = {"Cc", "Cf", "Cn", "Cs", "Co", "Zl", "Zp"}
 _COMMAND = re.compile(r"([^:]*\bas (?:root|administrator)\b[^:]*): (\S.*)")
 
 
-def safe(text: str) -> str:
-    """Text of the image in one line: every control and direction character shown as an escape, a tab as a space, the end of a long one cut off."""
-    rest = len(text) - MAX_SHOWN
-    text = text[:MAX_SHOWN].replace("\t", " ")
+def safe(text: str, most: int = MAX_SHOWN) -> str:
+    """Text of the image in one line: every control and direction character shown as an escape, a tab as a space, what is beyond ``most`` cut off."""
+    rest = len(text) - most
+    text = text[:most].replace("\t", " ")
     if not (text.isascii() and text.isprintable()):
         text = "".join(letter if is_visible(letter) else _escape(letter) for letter in text)
     return f"{text}... ({rest} more characters)" if rest > 0 else text
@@ -174,6 +188,24 @@ def summary(report: Report) -> str:
     rules += [f"{report.left_out} left out"] if report.left_out else []
     parts = [", ".join(found) or "nothing failed", ", ".join(rules)] if report.verdict else ["no rules were asked"]
     return "; ".join([*parts, "not everything was read" if report.gaps else "everything was read"])
+
+
+def rehearsal(found: Rehearsal) -> str:
+    """``never provisions (95 s)``; where two machines were made, also what they have in common."""
+    name = REHEARSALS[found.outcome] + (f" ({found.seconds:.0f} s)" if found.outcome is not rehearsing.Outcome.IMPOSSIBLE else "")
+    if found.common:
+        same = ", ".join(list(dict.fromkeys(safe(each.what, 80) for each in found.common))[:MAX_KINDS])
+        return f"{name}, {'but' if found.outcome is rehearsing.Outcome.REHEARSED else 'and'} two machines of it have the same {same}"
+    differ = found.passed and any(each.equal is False for each in found.twins or ())
+    return f"{name}, and two machines of it differ" if differ else name
+
+
+def exit_code(report: Report) -> int:
+    """The worst of what the verdict and the rehearsal come to: 1 before 3 before 0; where no rules were asked, 3."""
+    codes = {3 if report.verdict is None else EXIT_CODES[report.verdict]}
+    if report.rehearsal:
+        codes.add({True: 0, False: 1, None: 3}[report.rehearsal.passed])
+    return next(each for each in (1, 3, 0) if each in codes)
 
 
 def state(volume: Volume) -> str:
