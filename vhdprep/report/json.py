@@ -10,7 +10,6 @@ from vhdprep.byhand import steps
 from vhdprep.model import ABSENT, Outcome, Value
 from vhdprep.report import upload
 from vhdprep.report.certification import certify
-from vhdprep.report.rehearsed import claim, picture
 
 if TYPE_CHECKING:
     from vhdprep.declared import Declared
@@ -145,7 +144,9 @@ def _certified(found: Certified) -> dict[str, Any]:
 
 
 def _rehearsal(found: Rehearsal) -> dict[str, Any]:
-    """Milestones by their names, which stay when their words change; a picture only if it is one."""
+    """Milestones by their names, which stay when their words change; a picture only if it is one. Imported only now, as for people."""
+    from vhdprep.report.rehearsed import claim, picture
+
     return {
         "outcome": str(found.outcome),
         "passed": found.passed,

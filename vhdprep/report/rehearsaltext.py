@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vhdprep.report import words
 from vhdprep.report.page import paint
-from vhdprep.report.rehearsed import PICTURED, picture, tell
+from vhdprep.report.rehearsed import PICTURED, picture, summary, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +24,7 @@ def rehearsal_line(report: Report, *, colour: bool = False) -> str:
     """One line: what the image did when it was booted; empty where it was not asked to."""
     if report.rehearsal is None:
         return ""
-    return f"Rehearsal: {paint(words.rehearsal(report.rehearsal), _COLOURS[report.rehearsal.passed], colour)}"
+    return f"Rehearsal: {paint(summary(report.rehearsal), _COLOURS[report.rehearsal.passed], colour)}"
 
 
 def rehearsal_lines(report: Report, page: Page) -> Iterator[str]:

@@ -24,6 +24,18 @@ MAX_PICTURE = 6 * 1024 * 1024
 """Characters of a picture of the screen that a report shows; four million bytes in base64."""
 BRIEF = 12
 """Things of a kind unless everything is asked for."""
+KINDS = 6
+"""Kinds of things that two machines have in common, in the summary."""
+OUTCOMES = {
+    Did.REHEARSED: "rehearsed",
+    Did.DEFECTS: "rehearsed, with defects",
+    Did.UNREACHABLE: "ready, but unreachable",
+    Did.REFUSED: "refused",
+    Did.NEVER: "never provisions",
+    Did.NO_BOOT: "does not boot",
+    Did.IMPOSSIBLE: "not rehearsable",
+}
+"""What a report says of each outcome."""
 NOT_BOOTED = "It was not booted, so nothing can be said of how it would provision; what was read of it offline stands alone."
 """What stands in the place of ``CLAIM`` where that would not be true."""
 PICTURED = "A picture of its screen is in the reports html and json."
@@ -73,13 +85,23 @@ def tell(found: Rehearsal, *, verbose: bool = False) -> Told:
     """What to show: where it passed, little unless everything is asked for; where not, what a person needs to know why."""
     most = MAX_LISTED if verbose else BRIEF
     return Told(
-        headline=words.rehearsal(found),
+        headline=summary(found),
         look={True: "ready", False: "error", None: "warning"}[found.passed],
         facts=tuple(_facts(found, most, verbose=verbose)),
         evidence=_evidence(found, verbose=verbose),
         console=_console(found, MAX_LISTED if verbose else 2 * BRIEF) if verbose or not found.passed else (),
         claim=claim(found),
     )
+
+
+def summary(found: Rehearsal) -> str:
+    """``never provisions (95 s)``; where two machines were made, also what they have in common."""
+    name = OUTCOMES[found.outcome] + ("" if found.passed is None else f" ({found.seconds:.0f} s)")
+    if found.common:
+        same = ", ".join(list(dict.fromkeys(words.safe(each.what, MAX_TEXT) for each in found.common))[:KINDS])
+        return f"{name}, {'but' if found.outcome is Did.REHEARSED else 'and'} two machines of it have the same {same}"
+    differ = found.passed and any(each.equal is False for each in found.twins or ())
+    return f"{name}, and two machines of it differ" if differ else name
 
 
 def claim(found: Rehearsal) -> str:
@@ -96,7 +118,7 @@ def findings(found: Rehearsal) -> Iterator[Finding]:
     """The same as rules would say it, for formats that know rules only: of the first boot, and of twins where there are any."""
     outcome = {Did.REHEARSED: Outcome.PASS, Did.IMPOSSIBLE: Outcome.UNKNOWN}.get(found.outcome, Outcome.FAIL)
     said = " ".join(dict.fromkeys(each for each in (found.cause, *found.defects[:BRIEF]) if each))
-    message = ": ".join(part for part in (words.REHEARSALS[found.outcome], said) if part)
+    message = ": ".join(part for part in (OUTCOMES[found.outcome], said) if part)
     remedy = Manual((found.remedy,)) if found.remedy else None
     missing = (Observation("never came", str(found.missing)),) if found.missing else ()
     seen = (*missing, *(Observation(each.value, f"{each.what}: {each.where}") for each in found.witnesses if each.good is False))

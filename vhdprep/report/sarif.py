@@ -70,7 +70,7 @@ def _unread(report: Report) -> Iterator[Finding]:
 
 def _rehearsal(found: Rehearsal) -> dict[str, Any]:
     """Also of one that passed, which has no result of its own."""
-    return {"outcome": str(found.outcome), "passed": found.passed, "summary": words.rehearsal(found), "claim": rehearsed.claim(found)}
+    return {"outcome": str(found.outcome), "passed": found.passed, "summary": rehearsed.summary(found), "claim": rehearsed.claim(found)}
 
 
 def _driver(report: Report, shown: Iterable[Finding]) -> dict[str, Any]:

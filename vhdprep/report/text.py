@@ -11,8 +11,6 @@ from vhdprep.remedy import LockPassword, Manual, RemoveFiles, TruncateFiles
 from vhdprep.report import upload, words
 from vhdprep.report.certification import Standing, certify, counts
 from vhdprep.report.page import VERDICTS, Page, paint
-from vhdprep.report.rehearsaltext import rehearsal_line as rehearsal_line
-from vhdprep.report.rehearsaltext import rehearsal_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +26,7 @@ EVIDENCE = 6
 def render(report: Report, *, verbose: bool = False, colour: bool = False, width: int = 80) -> str:
     """The report in lines of at most ``width`` columns where words allow."""
     page = Page(colour=colour, width=max(60, min(width, 110)), verbose=verbose)
-    lines = [*_head(report, page), *rehearsal_lines(report, page)]
+    lines = [*_head(report, page), *_rehearsal(report, page)]
     if report.verdict is not None:
         lines += _counts(report, page)
         lines += _advice(report, page)
@@ -62,6 +60,15 @@ def _head(report: Report, page: Page) -> Iterator[str]:
             yield from page.paragraph(words.safe(defect.message), "  ", "defect: ")
     for gap in report.gaps:
         yield from page.paragraph(words.safe(gap), "  ", "not read: ")
+
+
+def _rehearsal(report: Report, page: Page) -> Iterable[str]:
+    """What it did when it was booted; imported only now, for hardly any image is."""
+    if report.rehearsal is None:
+        return ()
+    from vhdprep.report.rehearsaltext import rehearsal_lines
+
+    return rehearsal_lines(report, page)
 
 
 def _counts(report: Report, page: Page) -> Iterator[str]:

@@ -7,7 +7,6 @@ import unicodedata
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from vhdprep import rehearsal as rehearsing
 from vhdprep.model import ABSENT, Outcome, Severity, Target, Value, Verdict
 
 if TYPE_CHECKING:
@@ -16,20 +15,9 @@ if TYPE_CHECKING:
     from vhdprep.accepted import Waiver
     from vhdprep.location import Transferred
     from vhdprep.model import Container, DiskReport, Finding, GuestFacts, Phase, Provisioner, Report, Volume
-    from vhdprep.rehearsal import Rehearsal
 
 VERDICTS = {Verdict.READY: "READY", Verdict.NOT_READY: "NOT READY", Verdict.INCONCLUSIVE: "INCONCLUSIVE", None: "INSPECTED"}
 EXIT_CODES = {Verdict.READY: 0, Verdict.NOT_READY: 1, Verdict.INCONCLUSIVE: 3}
-REHEARSALS = {
-    rehearsing.Outcome.REHEARSED: "rehearsed",
-    rehearsing.Outcome.DEFECTS: "rehearsed, with defects",
-    rehearsing.Outcome.UNREACHABLE: "ready, but unreachable",
-    rehearsing.Outcome.REFUSED: "refused",
-    rehearsing.Outcome.NEVER: "never provisions",
-    rehearsing.Outcome.NO_BOOT: "does not boot",
-    rehearsing.Outcome.IMPOSSIBLE: "not rehearsable",
-}
-"""What the report says of each outcome of a rehearsal."""
 HEADINGS = {
     Severity.ERROR: ("must be fixed before the upload", "must be fixed before the upload"),
     Severity.WARNING: ("is worth fixing", "are worth fixing"),
@@ -40,8 +28,6 @@ MAX_SHOWN = 4000
 """Characters of one text of the image that a report for people shows."""
 MAX_PLACES = 200
 """Places of one finding that a report in a file shows."""
-MAX_KINDS = 6
-"""Kinds of things that two machines have in common, in the summary of a rehearsal."""
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]+://")
 _UNITS = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 _HIDDEN = {"Cc", "Cf", "Cn", "Cs", "Co", "Zl", "Zp"}
@@ -188,16 +174,6 @@ def summary(report: Report) -> str:
     rules += [f"{report.left_out} left out"] if report.left_out else []
     parts = [", ".join(found) or "nothing failed", ", ".join(rules)] if report.verdict else ["no rules were asked"]
     return "; ".join([*parts, "not everything was read" if report.gaps else "everything was read"])
-
-
-def rehearsal(found: Rehearsal) -> str:
-    """``never provisions (95 s)``; where two machines were made, also what they have in common."""
-    name = REHEARSALS[found.outcome] + (f" ({found.seconds:.0f} s)" if found.outcome is not rehearsing.Outcome.IMPOSSIBLE else "")
-    if found.common:
-        same = ", ".join(list(dict.fromkeys(safe(each.what, 80) for each in found.common))[:MAX_KINDS])
-        return f"{name}, {'but' if found.outcome is rehearsing.Outcome.REHEARSED else 'and'} two machines of it have the same {same}"
-    differ = found.passed and any(each.equal is False for each in found.twins or ())
-    return f"{name}, and two machines of it differ" if differ else name
 
 
 def exit_code(report: Report) -> int:
