@@ -89,7 +89,7 @@ def tell(found: Rehearsal, *, verbose: bool = False) -> Told:
         look={True: "ready", False: "error", None: "warning"}[found.passed],
         facts=tuple(_facts(found, most, verbose=verbose)),
         evidence=_evidence(found, verbose=verbose),
-        console=_console(found, MAX_LISTED if verbose else 2 * BRIEF) if verbose or not found.passed else (),
+        console=_console(found, MAX_LISTED if verbose else 2 * BRIEF) if verbose or found.outcome is not Did.REHEARSED else (),
         claim=claim(found),
     )
 
