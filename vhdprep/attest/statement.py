@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vhdprep.errors import UsageError
-from vhdprep.model import Outcome, Severity, Verdict
+from vhdprep.model import Outcome, Severity
+from vhdprep.report import rehearsed, words
 from vhdprep.report.json import document
 
 if TYPE_CHECKING:
@@ -56,14 +57,15 @@ def _names(paths: list[str]) -> list[str]:
 
 
 def _predicate(report: Report) -> dict[str, Any]:
+    found = (*report.findings, *(rehearsed.findings(report.rehearsal) if report.rehearsal else ()))
+
     def named(*outcomes: Outcome, errors: bool | None = None) -> list[str]:
-        chosen = (each for each in report.findings if each.outcome in outcomes)
+        chosen = (each for each in found if each.outcome in outcomes)
         return [each.rule_id for each in chosen if errors is None or (each.severity is Severity.ERROR) is errors]
 
     warned = named(Outcome.FAIL, Outcome.UNKNOWN, errors=False) + named(Outcome.WAIVED)
-    ready = report.verdict is Verdict.READY
     return {
-        "result": "FAILED" if not ready else "WARNED" if warned else "PASSED",
+        "result": "FAILED" if words.exit_code(report) else "WARNED" if warned else "PASSED",
         "configuration": [{"name": "vhdprep rules", "digest": {"sha256": report.ruleset_digest}}],
         "passedTests": named(Outcome.PASS, Outcome.FIXED),
         "warnedTests": sorted(warned),

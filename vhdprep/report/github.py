@@ -1,4 +1,4 @@
-"""GitHub annotations: one workflow command a finding, the verdict first, the worst next."""
+"""GitHub annotations: one workflow command a finding, the verdict first, the rehearsal beside it, the worst next."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from vhdprep.byhand import steps
 from vhdprep.model import Outcome, Severity, Verdict
 from vhdprep.report import words
+from vhdprep.report.rehearsed import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +29,7 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
 def _lines(report: Report, *, verbose: bool) -> Iterator[str]:
     level = "notice" if report.verdict is Verdict.READY else "error"
     yield _command(level, f"{words.VERDICTS[report.verdict]}: {report.subject}", [words.summary(report), *report.gaps, words.compared(report)])
+    yield from _rehearsal(report, verbose=verbose)
     for severity in Severity:
         level = "error" if words.decides(report, severity) else _LEVELS[severity]
         for finding in words.failed(report, severity, everything=verbose):
@@ -41,6 +43,17 @@ def _lines(report: Report, *, verbose: bool) -> Iterator[str]:
             yield _command("notice", f"{finding.rule_id}: waived", [finding.message, *words.accepted(finding)])
     for notice in report.notices:
         yield _command("warning", "waivers", [notice])
+
+
+def _rehearsal(report: Report, *, verbose: bool) -> Iterator[str]:
+    """What it did when it was booted, in one annotation: an error unless it passed, as with the verdict."""
+    if (found := report.rehearsal) is None:
+        return
+    told = tell(found, verbose=verbose)
+    lines = [f"{each.label}: {', '.join(each.told)}" for each in told.facts]
+    lines += [f"  {each.what}: {each.value} ({each.where})" for each in told.evidence if each.mark == "bad"][:PLACES]
+    lines += [f"  | {each}" for each in told.console[-PLACES:]]
+    yield _command("notice" if found.passed else "error", f"Rehearsal: {told.headline}", [*lines, told.claim])
 
 
 def _told(finding: Finding) -> Iterator[str]:

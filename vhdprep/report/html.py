@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from vhdprep.byhand import on_a_copy, steps
 from vhdprep.model import Outcome, Severity, Verdict
 from vhdprep.report import upload, words
 from vhdprep.report.certification import Standing, certify, counts
+from vhdprep.report.rehearsed import picture, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,6 +99,9 @@ def _values(report: Report, *, verbose: bool) -> dict[str, Any]:
         "certified": certify(report),
         "standings": counts(certify(report)),
         "standing_looks": _STANDINGS,
+        "marks": {"bad": "error", "good": "ready", "told": "dim"},
+        "rehearsal": tell(report.rehearsal, verbose=True) if report.rehearsal else None,
+        "picture": Markup(picture(report.rehearsal)) if report.rehearsal else "",
     }
 
 

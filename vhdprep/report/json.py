@@ -14,6 +14,7 @@ from vhdprep.report.certification import certify
 if TYPE_CHECKING:
     from vhdprep.declared import Declared
     from vhdprep.model import DiskReport, Finding, GuestFacts, Observation, Phase, Provisioner, Report
+    from vhdprep.rehearsal import Milestone, Rehearsal
     from vhdprep.report.certification import Certified
 
 SCHEMA = "vhdprep-report/1"
@@ -49,6 +50,7 @@ def document(report: Report) -> dict[str, Any]:
         "phase": _phase(report.phase) if report.phase else None,
         "findings": [_finding(each) for each in report.findings],
         "certification": [_certified(each) for each in certify(report)] if report.policies else None,
+        "rehearsal": _rehearsal(report.rehearsal) if report.rehearsal else None,
         "upload": upload.document(planned) if planned else None,
         "run": {
             "started": report.started,
@@ -139,6 +141,36 @@ def _certified(found: Certified) -> dict[str, Any]:
         "test": item.test._asdict() if item.test else None,
         "source": item.source,
     }
+
+
+def _rehearsal(found: Rehearsal) -> dict[str, Any]:
+    """Milestones by their names, which stay when their words change; a picture only if it is one. Imported only now, as for people."""
+    from vhdprep.report.rehearsed import claim, picture
+
+    return {
+        "outcome": str(found.outcome),
+        "passed": found.passed,
+        "cause": found.cause,
+        "remedy": found.remedy,
+        "missing": _milestone(found.missing) if found.missing else None,
+        "reached": [{"milestone": _milestone(each.milestone), "seconds": round(each.seconds, 3), "text": each.text} for each in found.reached],
+        "witnesses": [each._asdict() for each in found.witnesses],
+        "defects": list(found.defects),
+        "tried": list(found.tried),
+        "console": list(found.console),
+        "screen": picture(found),
+        "machine": found.machine,
+        "without": list(found.without),
+        "seconds": round(found.seconds, 3),
+        "twins": None if found.twins is None else [each._asdict() for each in found.twins],
+        "common": [each.where for each in found.common],
+        "claim": claim(found),
+    }
+
+
+def _milestone(milestone: Milestone) -> str:
+    """``goal-state``, by which programs know it."""
+    return milestone.name.lower().replace("_", "-")
 
 
 def _remedy(remedy: remedies.Remedy) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""JUnit XML: a suite for each disk, a case for each rule and each volume. It is red if and only if the verdict is not *ready*.
+"""JUnit XML: a suite for each disk, a case for each rule and each volume. They are red if and only if the verdict is not *ready*.
+
+A rehearsal has a suite of its own, a case for each step of a first boot; that is red if and only if the rehearsal did not pass.
 
 The structure is what Jenkins' and Ant's schemas have in common; GitLab and Azure Pipelines read it too.
 """
@@ -10,12 +12,14 @@ from xml.etree import ElementTree as ET
 
 from vhdprep.byhand import steps
 from vhdprep.model import Outcome, Verdict
-from vhdprep.report import words
+from vhdprep.rehearsal import Milestone
+from vhdprep.report import rehearsed, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from vhdprep.model import DiskReport, Finding, Report, Volume
+    from vhdprep.rehearsal import Rehearsal
 
 _COUNTED = ("failure", "error", "skipped")
 
@@ -25,6 +29,8 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
     suites = ET.Element("testsuites")
     for number, disk in enumerate(report.disks or (None,)):
         suites.append(_suite(report, disk, number))
+    if report.rehearsal:
+        suites.append(_rehearsal(report, report.rehearsal, len(suites)))
     ET.indent(suites)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
 
@@ -35,21 +41,53 @@ def _suite(report: Report, disk: DiskReport | None, number: int) -> ET.Element:
     cases = [_case(each, decides=words.decides(report, each.severity)) for each in report.findings] if number == 0 else []
     cases = [_judged(report, any(_is_red(each) for each in cases)), *cases] if number == 0 else []
     cases += [_volume(each, name) for each in disk.volumes] if disk else []
+    seconds = report.seconds if number == 0 else 0.0
+    suite = _filled(name, number, report.started, seconds, _properties(report, disk), cases)
+    ET.SubElement(suite, "system-out").text = words.summary(report) if number == 0 else ""
+    ET.SubElement(suite, "system-err").text = "\n".join(words.safe(each) for each in report.gaps) if number == 0 else ""
+    return suite
+
+
+def _filled(name: str, number: int, started: str, seconds: float, properties: Iterable[tuple[str, str]], cases: list[ET.Element]) -> ET.Element:
+    """A suite with its totals, its properties and its cases, in the order of Ant's schema; its output is still to come."""
     totals = {"tests": str(len(cases))}
     totals |= {
         total: str(sum(each.find(kind) is not None for each in cases))
         for total, kind in zip(("failures", "errors", "skipped"), _COUNTED, strict=True)
     }
-    seconds = report.seconds if number == 0 else 0.0
-    times = {"time": f"{seconds:.3f}", "timestamp": report.started[:19]}
+    times = {"time": f"{seconds:.3f}", "timestamp": started[:19]}
     suite = ET.Element("testsuite", {"name": name, "package": "vhdprep", "id": str(number), "hostname": "localhost", **totals, **times})
-    properties = ET.SubElement(suite, "properties")
-    for key, value in _properties(report, disk):
-        ET.SubElement(properties, "property", {"name": key, "value": words.safe(value)})
+    listed = ET.SubElement(suite, "properties")
+    for key, value in properties:
+        ET.SubElement(listed, "property", {"name": key, "value": words.safe(value)})
     suite.extend(cases)
-    ET.SubElement(suite, "system-out").text = words.summary(report) if number == 0 else ""
-    ET.SubElement(suite, "system-err").text = "\n".join(words.safe(each) for each in report.gaps) if number == 0 else ""
     return suite
+
+
+def _rehearsal(report: Report, found: Rehearsal, number: int) -> ET.Element:
+    """The first boot: its outcome, its steps, and what two machines have in common."""
+    told = rehearsed.tell(found, verbose=True)
+    outcome, *twins = rehearsed.findings(found)
+    missing = found.missing if outcome.outcome is Outcome.FAIL else None
+    reached = {each.milestone for each in found.reached}
+    cases = [_case(outcome, decides=True), *(_step(each, each in reached, each is missing) for each in Milestone)]
+    cases += [_case(each, decides=True) for each in twins]
+    properties = [("outcome", str(found.outcome)), ("summary", told.headline), *((each.label, ", ".join(each.told)) for each in told.facts)]
+    suite = _filled(f"rehearsal of {words.safe(report.subject)}", number, report.started, found.seconds, properties, cases)
+    evidence = [f"{each.mark}: {each.what}: {each.value} ({each.where})" for each in told.evidence]
+    ET.SubElement(suite, "system-out").text = "\n".join([told.headline, told.claim, *evidence, *told.console])
+    ET.SubElement(suite, "system-err").text = ""
+    return suite
+
+
+def _step(milestone: Milestone, reached: bool, missing: bool) -> ET.Element:
+    """A step that never came and is not what was missing is no news: it came too late to matter, or this image has no use for it."""
+    case = _named("vhdprep.rehearsal", str(milestone))
+    if missing:
+        _outcome(case, "failure", "missing", "the first step that never came", ())
+    elif not reached:
+        _outcome(case, "skipped", "not reached", "it never came", ())
+    return case
 
 
 def _properties(report: Report, disk: DiskReport | None) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ from vhdprep.byhand import on_a_copy, steps
 from vhdprep.model import Outcome, Severity
 from vhdprep.report import upload, words
 from vhdprep.report.certification import certify, counts
+from vhdprep.report.rehearsed import PICTURED, picture, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +25,8 @@ _GAP = "&#8203;"
 
 
 def render(report: Report, *, verbose: bool = False, colour: bool = False, width: int = 80) -> str:
-    """The verdict, what failed with evidence folded, what was not decided, what was read."""
-    lines = [f"## vhdprep: {words.VERDICTS[report.verdict]}: {code(report.subject)}", "", *_head(report), ""]
+    """The verdict, the rehearsal beside it, what failed with evidence folded, what was not decided, what was read."""
+    lines = [f"## vhdprep: {words.VERDICTS[report.verdict]}: {code(report.subject)}", "", *_head(report), "", *_rehearsal(report, verbose=verbose)]
     written = 0
     for severity in Severity:
         failed = words.failed(report, severity, everything=verbose)
@@ -86,6 +87,28 @@ def _head(report: Report) -> Iterator[str]:
         yield f"- **notice**: {plain(notice)}"
     if text := words.compared(report):
         yield f"- {plain(text)}"
+
+
+def _rehearsal(report: Report, *, verbose: bool) -> Iterator[str]:
+    """What it did when it was booted; the guest's own words folded."""
+    if (found := report.rehearsal) is None:
+        return
+    told = tell(found, verbose=verbose)
+    yield f"### Rehearsal: {plain(told.headline)}"
+    yield ""
+    yield from (f"- **{plain(each.label)}**: {plain(', '.join(each.told))}" for each in told.facts)
+    yield f"- {plain(told.claim)}"
+    if picture(found):
+        yield f"- {PICTURED}"
+    yield ""
+    if told.evidence or told.console:
+        yield "<details><summary>Evidence and the serial console</summary>"
+        yield ""
+        yield from (f"- {each.mark}: {plain(each.what)}: {code(each.value)} in {code(each.where)}" for each in told.evidence)
+        yield from (f"- console: {code(each)}" for each in told.console)
+        yield ""
+        yield "</details>"
+        yield ""
 
 
 def _finding(finding: Finding, target: Target, *, verbose: bool) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""SARIF 2.1.0 (OASIS): what failed, what could not be decided, what was waived; with ``--verbose`` everything that was asked."""
+"""SARIF 2.1.0 (OASIS): what failed, a rehearsal too, what could not be decided, what was waived; with ``--verbose`` everything that was asked."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from urllib.parse import quote
 
 from vhdprep.byhand import steps
 from vhdprep.model import Finding, Outcome, Severity
-from vhdprep.report import markdown, words
+from vhdprep.report import markdown, rehearsed, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from vhdprep.accepted import Waiver
     from vhdprep.model import DiskReport, Observation, Report, Target
+    from vhdprep.rehearsal import Rehearsal
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _KINDS = {
@@ -32,8 +33,9 @@ _ALWAYS = (Outcome.FAIL, Outcome.UNKNOWN, Outcome.WAIVED)
 
 
 def render(report: Report, *, verbose: bool = False, colour: bool = False, width: int = 80) -> str:
-    """One run. Two runs on one image differ only under ``invocations``."""
-    shown = [*_unread(report), *(each for each in report.findings if verbose or each.outcome in _ALWAYS)]
+    """One run. Two runs on one image differ only under ``invocations``, and in what a rehearsal took."""
+    found = (*(rehearsed.findings(report.rehearsal) if report.rehearsal else ()), *report.findings)
+    shown = [*_unread(report), *(each for each in found if verbose or each.outcome in _ALWAYS)]
     run = {
         "tool": {"driver": _driver(report, shown)},
         "columnKind": "unicodeCodePoints",
@@ -46,6 +48,7 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
             "verdict": str(report.verdict) if report.verdict else None,
             "counts": {str(outcome): report.how_many(outcome) for outcome in Outcome},
             "gaps": [words.safe(each) for each in report.gaps],
+            "rehearsal": _rehearsal(report.rehearsal) if report.rehearsal else None,
         },
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
@@ -63,6 +66,11 @@ def _unread(report: Report) -> Iterator[Finding]:
             reason="; ".join(report.gaps),
             why="What was not read may hold anything; nobody knows whether the image will work.",
         )
+
+
+def _rehearsal(found: Rehearsal) -> dict[str, Any]:
+    """Also of one that passed, which has no result of its own."""
+    return {"outcome": str(found.outcome), "passed": found.passed, "summary": rehearsed.summary(found), "claim": rehearsed.claim(found)}
 
 
 def _driver(report: Report, shown: Iterable[Finding]) -> dict[str, Any]:
@@ -168,7 +176,8 @@ def _invocation(report: Report) -> dict[str, Any]:
     notes = [{"level": "error", "message": {"text": message(f"not read: {gap}")}} for gap in report.gaps]
     invocation: dict[str, Any] = {"executionSuccessful": True, **times, "toolExecutionNotifications": notes + told}
     if report.verdict is not None:
-        invocation |= {"exitCode": words.EXIT_CODES[report.verdict], "exitCodeDescription": str(report.verdict)}
+        described = f"{report.verdict}; rehearsal: {report.rehearsal.outcome}" if report.rehearsal else str(report.verdict)
+        invocation |= {"exitCode": words.exit_code(report), "exitCodeDescription": described}
     return invocation
 
 

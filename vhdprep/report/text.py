@@ -1,16 +1,16 @@
-"""The report for people: verdict first, what to fix by severity, then what passed and what was not read."""
+"""The report for people: verdict first, the rehearsal beside it, what to fix by severity, then what passed and what was not read."""
 
 from __future__ import annotations
 
 import shlex
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from vhdprep.byhand import steps
-from vhdprep.model import Outcome, Severity, Target, Verdict
+from vhdprep.model import Outcome, Severity, Target
 from vhdprep.remedy import LockPassword, Manual, RemoveFiles, TruncateFiles
 from vhdprep.report import upload, words
 from vhdprep.report.certification import Standing, certify, counts
+from vhdprep.report.page import VERDICTS, Page, paint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from vhdprep.model import Finding, Report
     from vhdprep.report.certification import Certified
 
-_VERDICTS = {Verdict.READY: "32", Verdict.NOT_READY: "31", Verdict.INCONCLUSIVE: "33", None: "36"}
 _SEVERITIES = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.NOTE: "36"}
 EVIDENCE = 6
 """Places that a finding shows unless everything is asked for."""
@@ -26,8 +25,8 @@ EVIDENCE = 6
 
 def render(report: Report, *, verbose: bool = False, colour: bool = False, width: int = 80) -> str:
     """The report in lines of at most ``width`` columns where words allow."""
-    page = _Page(colour=colour, width=max(60, min(width, 110)), verbose=verbose)
-    lines = [*_head(report, page)]
+    page = Page(colour=colour, width=max(60, min(width, 110)), verbose=verbose)
+    lines = [*_head(report, page), *_rehearsal(report, page)]
     if report.verdict is not None:
         lines += _counts(report, page)
         lines += _advice(report, page)
@@ -47,33 +46,10 @@ def render(report: Report, *, verbose: bool = False, colour: bool = False, width
 def verdict_line(report: Report, *, colour: bool = False) -> str:
     """One line: the file and its verdict."""
     part = "" if report.disks else " (an unpacked tree: container and disk were not judged)"
-    return f"{words.safe(report.subject)}: {_paint(words.VERDICTS[report.verdict], _VERDICTS[report.verdict], colour)}{part}"
+    return f"{words.safe(report.subject)}: {paint(words.VERDICTS[report.verdict], VERDICTS[report.verdict], colour)}{part}"
 
 
-class _Page:
-    """How to write: width, colour, how much."""
-
-    def __init__(self, *, colour: bool, width: int, verbose: bool) -> None:
-        self.colour, self.width, self.verbose = colour, width, verbose
-
-    def paragraph(self, text: str, indent: str, label: str = "") -> list[str]:
-        """Wrapped text; ``label`` stands before its first line."""
-        first = f"{indent}{label}" if label else indent
-        rest = " " * len(first)
-        return wrap(text, self.width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False)
-
-    def bold(self, text: str) -> str:
-        return _paint(text, "1", self.colour)
-
-    def dim(self, text: str) -> str:
-        return _paint(text, "2", self.colour)
-
-
-def _paint(text: str, code: str, colour: bool) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if colour else text
-
-
-def _head(report: Report, page: _Page) -> Iterator[str]:
+def _head(report: Report, page: Page) -> Iterator[str]:
     yield page.bold(verdict_line(report, colour=page.colour))
     for sentence in words.about(report):
         yield from page.paragraph(sentence, "  ")
@@ -86,7 +62,16 @@ def _head(report: Report, page: _Page) -> Iterator[str]:
         yield from page.paragraph(words.safe(gap), "  ", "not read: ")
 
 
-def _counts(report: Report, page: _Page) -> Iterator[str]:
+def _rehearsal(report: Report, page: Page) -> Iterable[str]:
+    """What it did when it was booted; imported only now, for hardly any image is."""
+    if report.rehearsal is None:
+        return ()
+    from vhdprep.report.rehearsaltext import rehearsal_lines
+
+    return rehearsal_lines(report, page)
+
+
+def _counts(report: Report, page: Page) -> Iterator[str]:
     """One line that says how much there is to read."""
     failed = [each.severity for each in report.findings if each.outcome is Outcome.FAIL]
     words_of = ((failed.count(severity), severity.value) for severity in Severity)
@@ -95,7 +80,7 @@ def _counts(report: Report, page: _Page) -> Iterator[str]:
         yield from page.paragraph(", ".join(counts), "  ")
 
 
-def _advice(report: Report, page: _Page) -> Iterator[str]:
+def _advice(report: Report, page: Page) -> Iterator[str]:
     """When to clean up a Linux guest, and the commands that clear most of it; the agent's come last, they cut the branch they sit on.
 
     Never of a specialized image: they take the identity that it has to keep.
@@ -114,20 +99,20 @@ def _advice(report: Report, page: _Page) -> Iterator[str]:
     yield "    waagent -deprovision+user -force; export HISTSIZE=0; shutdown now"
 
 
-def _failed(report: Report, severity: Severity, page: _Page) -> Iterator[str]:
+def _failed(report: Report, severity: Severity, page: Page) -> Iterator[str]:
     failed = words.failed(report, severity, everything=page.verbose)
     if not failed:
         return
     code = _SEVERITIES[severity]
     yield ""
-    yield page.bold(_paint(words.heading(report, failed), code, page.colour))
+    yield page.bold(paint(words.heading(report, failed), code, page.colour))
     for finding in failed:
         yield ""
         yield from _finding(finding, code, page)
 
 
-def _finding(finding: Finding, code: str, page: _Page) -> Iterator[str]:
-    yield f"  {_paint(finding.severity, code, page.colour)}  {page.bold(finding.rule_id)}"
+def _finding(finding: Finding, code: str, page: Page) -> Iterator[str]:
+    yield f"  {paint(finding.severity, code, page.colour)}  {page.bold(finding.rule_id)}"
     yield from page.paragraph(words.safe(finding.message), "    ")
     yield from _evidence(finding, page)
     if finding.azure_says:
@@ -144,7 +129,7 @@ def _finding(finding: Finding, code: str, page: _Page) -> Iterator[str]:
             yield page.dim(f"    See: {reference}")
 
 
-def _evidence(finding: Finding, page: _Page) -> Iterator[str]:
+def _evidence(finding: Finding, page: Page) -> Iterator[str]:
     shown = finding.observations if page.verbose else finding.observations[:EVIDENCE]
     for each in shown:
         text = f"{words.safe(each.where)}  {words.value(each.value)}"
@@ -153,13 +138,13 @@ def _evidence(finding: Finding, page: _Page) -> Iterator[str]:
         yield page.dim(f"      ... and {len(finding.observations) - len(shown)} more (--verbose shows all)")
 
 
-def _undecided(report: Report, page: _Page) -> Iterator[str]:
+def _undecided(report: Report, page: Page) -> Iterator[str]:
     groups = words.undecided(report, everything=page.verbose)
     if not groups:
         return
     total = sum(len(group) for group in groups.values())
     yield ""
-    yield page.bold(_paint(f"{words.count(total, 'rule')} could not be decided", "33", page.colour))
+    yield page.bold(paint(f"{words.count(total, 'rule')} could not be decided", "33", page.colour))
     for reason, group in groups.items():
         yield ""
         yield from page.paragraph(words.safe(reason), "  ", "because ")
@@ -169,7 +154,7 @@ def _undecided(report: Report, page: _Page) -> Iterator[str]:
         yield from page.paragraph(", ".join(kept) + more, "    ")
 
 
-def _accepted(report: Report, page: _Page) -> Iterator[str]:
+def _accepted(report: Report, page: Page) -> Iterator[str]:
     """What is waived, what there is to say about waivers, what the baseline's image had as well and what it had alone."""
     waived = [each for each in report.findings if each.outcome is Outcome.WAIVED]
     if waived:
@@ -180,12 +165,12 @@ def _accepted(report: Report, page: _Page) -> Iterator[str]:
         for each in words.accepted(finding):
             yield from page.paragraph(words.safe(each), "      ")
     for notice in report.notices:
-        yield from ("", *page.paragraph(words.safe(notice), "", _paint("notice: ", "33", page.colour)))
+        yield from ("", *page.paragraph(words.safe(notice), "", paint("notice: ", "33", page.colour)))
     if text := words.compared(report):
         yield from ("", *page.paragraph(text, ""))
 
 
-def _certification(report: Report, page: _Page) -> Iterator[str]:
+def _certification(report: Report, page: Page) -> Iterator[str]:
     """How the image stands to the marketplace's certification: what is not passed, and with everything the rest."""
     if not (found := certify(report)):
         return
@@ -199,14 +184,14 @@ def _certification(report: Report, page: _Page) -> Iterator[str]:
                 yield from _item(each, page)
 
 
-def _item(found: Certified, page: _Page) -> Iterator[str]:
+def _item(found: Certified, page: Page) -> Iterator[str]:
     item = found.item
     yield from page.paragraph(f"{item.number} {item.title}" if item.number else item.title, "    ")
     for part in (", ".join(found.rules), found.actual if page.verbose else "", found.reason):
         yield from (page.dim(line) for line in page.paragraph(part, "      "))
 
 
-def _rest(report: Report, page: _Page) -> Iterator[str]:
+def _rest(report: Report, page: Page) -> Iterator[str]:
     for outcome, heading in ((Outcome.PASS, "passed"), (Outcome.NOT_APPLICABLE, "not applicable")):
         found = [each for each in report.findings if each.outcome is outcome]
         if found:
@@ -217,7 +202,7 @@ def _rest(report: Report, page: _Page) -> Iterator[str]:
                 yield from page.paragraph(f"{each.rule_id}: {each.title}{note}", "  ")
 
 
-def _summary(report: Report, page: _Page) -> Iterator[str]:
+def _summary(report: Report, page: Page) -> Iterator[str]:
     unread = sum(volume.needed and not volume.read for disk in report.disks for volume in disk.volumes)
     counts = [
         words.count(report.how_many(Outcome.PASS), "rule") + " passed",
@@ -251,7 +236,7 @@ def _named(report: Report) -> Iterator[str]:
         yield from ("--as", str(report.target))
 
 
-def _upload(planned: upload.Plan, page: _Page) -> Iterator[str]:
+def _upload(planned: upload.Plan, page: Page) -> Iterator[str]:
     """What Azure has to be told, and the Azure CLI's lines; the other ways where everything is asked for. Lines to be copied are not wrapped."""
     yield from page.paragraph(words.safe(f"To upload it as {upload.headline(planned)} ({upload.tags(planned)}):"), "")
     for way, written in upload.ways(planned).items():
@@ -266,7 +251,7 @@ def _upload(planned: upload.Plan, page: _Page) -> Iterator[str]:
         yield from page.paragraph("It boots as both generations; for Generation 1 put V1 in the place of V2 and leave --features out.", "")
 
 
-def _volumes(report: Report, page: _Page) -> Iterator[str]:
+def _volumes(report: Report, page: Page) -> Iterator[str]:
     for disk in report.disks:
         yield ""
         rows = [
@@ -288,7 +273,7 @@ def _volumes(report: Report, page: _Page) -> Iterator[str]:
         yield f"  host name {words.safe(report.guest.hostname)}{init}"
 
 
-def _table(rows: Iterable[tuple[str, ...]], page: _Page) -> Iterator[str]:
+def _table(rows: Iterable[tuple[str, ...]], page: Page) -> Iterator[str]:
     rows = [tuple(words.safe(cell) for cell in row) for row in rows]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
     for row in rows:

@@ -34,10 +34,10 @@ _HIDDEN = {"Cc", "Cf", "Cn", "Cs", "Co", "Zl", "Zp"}
 _COMMAND = re.compile(r"([^:]*\bas (?:root|administrator)\b[^:]*): (\S.*)")
 
 
-def safe(text: str) -> str:
-    """Text of the image in one line: every control and direction character shown as an escape, a tab as a space, the end of a long one cut off."""
-    rest = len(text) - MAX_SHOWN
-    text = text[:MAX_SHOWN].replace("\t", " ")
+def safe(text: str, most: int = MAX_SHOWN) -> str:
+    """Text of the image in one line: every control and direction character shown as an escape, a tab as a space, what is beyond ``most`` cut off."""
+    rest = len(text) - most
+    text = text[:most].replace("\t", " ")
     if not (text.isascii() and text.isprintable()):
         text = "".join(letter if is_visible(letter) else _escape(letter) for letter in text)
     return f"{text}... ({rest} more characters)" if rest > 0 else text
@@ -174,6 +174,14 @@ def summary(report: Report) -> str:
     rules += [f"{report.left_out} left out"] if report.left_out else []
     parts = [", ".join(found) or "nothing failed", ", ".join(rules)] if report.verdict else ["no rules were asked"]
     return "; ".join([*parts, "not everything was read" if report.gaps else "everything was read"])
+
+
+def exit_code(report: Report) -> int:
+    """The worst of what the verdict and the rehearsal come to: 1 before 3 before 0; where no rules were asked, 3."""
+    codes = {3 if report.verdict is None else EXIT_CODES[report.verdict]}
+    if report.rehearsal:
+        codes.add({True: 0, False: 1, None: 3}[report.rehearsal.passed])
+    return next(each for each in (1, 3, 0) if each in codes)
 
 
 def state(volume: Volume) -> str:

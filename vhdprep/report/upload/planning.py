@@ -121,10 +121,11 @@ class Plan(NamedTuple):
 def plan(report: Report) -> Plan | None:
     """The upload of a ready image; None where it is not ready, its system is not known, a disk is no fixed VHD, or two have one LUN.
 
-    Nor where rules were left out, for then nobody knows whether it works, or where Azure would refuse to make it of disks.
+    Nor where rules were left out, for then nobody knows whether it works, where a rehearsal did not pass, or where Azure would refuse to
+    make it of disks.
     """
     facts = report.guest
-    if report.verdict is not Verdict.READY or report.left_out or facts is None or not all(map(_is_fixed_vhd, report.disks)):
+    if not _is_known_to_work(report) or facts is None or not all(map(_is_fixed_vhd, report.disks)):
         return None
     systems = [each for each in report.disks if each.role == "os"]
     if len(systems) != 1:
@@ -167,6 +168,8 @@ def withheld(report: Report) -> str:
     """Why a ready image of fixed VHDs has no upload, in a sentence; else empty."""
     if report.verdict is not Verdict.READY or not report.disks or plan(report) is not None:
         return ""
+    if report.rehearsal and report.rehearsal.passed is False:
+        return "How to upload it is told when its rehearsal has passed."
     if report.left_out:
         return "How to upload it is told when no rule is left out."
     if report.declared and _is_supported(str(report.declared.fields.get("security_type", ""))):
@@ -175,6 +178,11 @@ def withheld(report: Report) -> str:
             "storage account (az sig image-version create --os-vhd-uri)."
         )
     return ""
+
+
+def _is_known_to_work(report: Report) -> bool:
+    """By the verdict of all rules, and nothing against it when it was booted."""
+    return report.verdict is Verdict.READY and not report.left_out and (report.rehearsal is None or report.rehearsal.passed is not False)
 
 
 def fill_in(planned: Plan, *, located: bool = True) -> list[str]:
