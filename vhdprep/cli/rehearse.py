@@ -57,7 +57,8 @@ def rehearse(
     from vhdprep.rehearse.run import Wish
     from vhdprep.rehearse.run import rehearse as run_rehearse
     from vhdprep.report import words
-    from vhdprep.report.text import rehearsal_line, verdict_line
+    from vhdprep.report.rehearsaltext import rehearsal_line
+    from vhdprep.report.text import verdict_line
     from vhdprep.ruleset.load import load_rules, select
 
     if unknown := [each for each in without or () if each not in PARTS]:

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from vhdprep.model import Outcome, Severity
-from vhdprep.report.text import rehearsal_line
+from vhdprep.report.rehearsaltext import rehearsal_line
 from vhdprep.report.words import safe
 
 if TYPE_CHECKING:

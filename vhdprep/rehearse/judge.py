@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from vhdprep.rehearse.journal import Call, Health
     from vhdprep.rehearse.postmortem import Found
 
+MAX_REPORTS = 20
+"""First, and last, reports of the guest that are told."""
 CLOUD_INIT, AGENT = "Cloud-Init", "WALinuxAgent"
 """How their User-Agents begin."""
 _OTHER_CLOUD = "metadata of another cloud"
@@ -172,7 +174,7 @@ def failed_units(listed: str) -> list[str]:
 
 def _witnesses(seen: Seen) -> Iterator[Witness]:
     """Everything that can be told, good or bad; of what was not asked nothing."""
-    for each in seen.health:
+    for each in (*seen.health[:MAX_REPORTS], *seen.health[MAX_REPORTS:][-MAX_REPORTS:]):
         good = {"Ready": True, "ProvisioningFailed": False}.get(each.substatus or each.state)
         words = " ".join(part for part in (each.state, each.substatus, each.description) if part)
         yield Witness("what the guest reported", f"POST health by {each.agent or 'nobody'} at {each.seconds:.0f} s", words, good)

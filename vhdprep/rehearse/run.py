@@ -16,7 +16,7 @@ from vhdprep.errors import NotRehearsable, RehearsalFailed
 from vhdprep.guest import provisioner
 from vhdprep.model import Target
 from vhdprep.rehearsal import Milestone, Outcome, Rehearsal
-from vhdprep.rehearse import choices, dvd, firmware, identity, nbd, overlay, postmortem, qemu, ssh, twins, watch
+from vhdprep.rehearse import certificates, choices, dvd, firmware, identity, nbd, overlay, postmortem, qemu, ssh, twins, watch
 from vhdprep.rehearse.journal import Journal
 from vhdprep.rehearse.judge import Seen, judge
 from vhdprep.rehearse.network import open_network
@@ -160,8 +160,9 @@ async def _boot(
     show: Show, *, accelerated: bool,
 ) -> Booted:  # fmt: skip
     """Switch the machine on, watch it, and switch it off."""
+    offered = certificates.make() if "imds" in wish.without else None  # without them cloud-init takes no key from the DVD either
     async with AsyncExitStack() as stack:
-        net = await stack.enter_async_context(open_network(who, journal, Platform(who, journal, wish.without), namespace=wish.namespace))
+        net = await stack.enter_async_context(open_network(who, journal, Platform(who, journal, wish.without, offered), namespace=wish.namespace))
         served = [socket.socketpair() for _ in readers]
         for reader, (ours, _) in zip(readers, served, strict=True):
             stack.callback(nbd.Server(reader, ours).close)
@@ -174,7 +175,9 @@ async def _boot(
         words = qemu.arguments(hardware, host, who, files, net, accelerated=accelerated)
         machine = await Machine.start(words, [*files.all(), *net.pass_on], ours, journal)
         stack.push_async_callback(machine.close)
-        follow = watch.Watch(machine, journal, who, key, await net.ssh(machine), wish.limits or watch.patience())
+        blind = "imds" in wish.without
+        limits = wish.limits or watch.patience(without_metadata=blind)
+        follow = watch.Watch(machine, journal, who, key, await net.ssh(machine), limits, goes_on=blind)  # metadata that is missing is told of first
         ended = await follow.until_done(show)
         if ended == "ended" and not machine.shut_down and not journal.reached.get(Milestone.READY):
             raise RehearsalFailed(

@@ -40,17 +40,26 @@ class Patience(NamedTuple):
         return Patience(*(each * factor for each in self))
 
 
-def patience() -> Patience:
+_METADATA_SECONDS = 300
+"""How long cloud-init asks for metadata that is not there (canonical/cloud-init ``sources/azure/imds.py``)."""
+
+
+def patience(*, without_metadata: bool = False) -> Patience:
     """By how busy the host is: twice as much where its processors have more to do than they can."""
     load = os.getloadavg()[0]
-    return Patience().stretched(2 if load > (os.cpu_count() or 1) else 1)
+    found = Patience().stretched(2 if load > (os.cpu_count() or 1) else 1)
+    more = _METADATA_SECONDS if without_metadata else 0
+    return found._replace(total=found.total + more, silence=found.silence + more)
 
 
 class Watch:
     """Follows one machine until there is nothing more to wait for."""
 
-    def __init__(self, machine: Machine, journal: Journal, identity: Identity, key: Key, address: tuple[str, int] | None, limits: Patience) -> None:
-        """``address``: where the guest's SSH server is reached; None = nowhere."""
+    def __init__(
+        self, machine: Machine, journal: Journal, identity: Identity, key: Key, address: tuple[str, int] | None, limits: Patience, *, goes_on: bool
+    ) -> None:
+        """``address``: where the guest's SSH server is reached; None = nowhere. ``goes_on``: a report of failure is not the end."""
+        self._goes_on = goes_on
         self._machine, self._journal, self._identity, self._key, self._address = machine, journal, identity, key, address
         self._limits = limits
         self.session: Session | None = None
@@ -83,7 +92,7 @@ class Watch:
         if self._machine.console.stopped:
             await asyncio.sleep(limits.grace)
             return "stopped"
-        if any(each.substatus == "ProvisioningFailed" for each in self._journal.health):
+        if any(each.substatus == "ProvisioningFailed" for each in self._journal.health) and not self._goes_on:
             await asyncio.sleep(limits.grace)
             return "refused"
         if self._machine.resets > MAX_RESETS:
