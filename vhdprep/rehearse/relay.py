@@ -109,7 +109,7 @@ class Relay:
     def _arp(self, frame: Frame) -> Forward:
         """The gateway answers for the whole network and for the platform, but neither for the guest nor to probes and announcements."""
         question = frames.parse_arp(frame.payload)
-        if question is None or question.operation != frames.ARP_REQUEST or question.target in (GUEST, question.sender):
+        if question is None or question.operation != frames.ARP_REQUEST or question.target == question.sender:
             return NOTHING
         if question.sender == GUEST and (question.target in _PLATFORM or ipaddress.IPv4Address(question.target) in _NETWORK):
             return Forward(guest=(frames.arp_reply(question, self._gateway),))
