@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import BackendUnavailable
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from vhdprep.rehearse.vm import Machine
 
 _STRICT = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
-_PIPE = Path(__file__).with_name("pipe.py")
 _SERVICES: dict[Server, tuple[str, int]] = {"wire": (WIRE, 80), "hostplugin": (WIRE, 32526), "metadata": (METADATA, 80)}
 
 
@@ -75,7 +72,7 @@ async def open_network(identity: Identity, journal: Journal, platform: Platform,
             stack.enter_context(ours)
             ours.setblocking(False)
             uplink, names = ours.fileno(), doors.invent()
-            words = [*words, *slirp.uplink_arguments(theirs.fileno(), names, [sys.executable, "-I", "-S", str(_PIPE)])]
+            words = [*words, *slirp.uplink_arguments(theirs.fileno(), names)]
             pass_on.append(theirs.detach())
             listening: dict[Server, str] = {"wire": names.wire, "hostplugin": names.plugin, "metadata": names.metadata}
             for server, name in listening.items():
