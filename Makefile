@@ -14,15 +14,18 @@ T        ?= tests
 K        ?=
 SECONDS  ?= 60
 JOBS     ?= auto
+BOOTS    ?= some
 
 # Programs that build fixtures, and the Debian packages they come in.
 FIXTURE_TOOLS := mkfs.ext4:e2fsprogs mkfs.vfat:dosfstools mcopy:mtools sfdisk:fdisk mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs \
                  qemu-img:qemu-utils ntfscat:ntfs-3g makefs:makefs
 REAL_TOOLS    := $(FIXTURE_TOOLS) mmdebstrap:mmdebstrap sgdisk:gdisk cpio:cpio
 REAL_SOURCES  := $(filter-out fixtures/real/conformance.%,$(wildcard fixtures/real/*.py fixtures/real/*.toml fixtures/real/*.sh))
+# What a rehearsal boots with.
+REHEARSAL     := qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils ssh:openssh-client debugfs:e2fsprogs
 PEER_TOOLS    := virt-sysprep:guestfs-tools qemu-system-x86_64:qemu-system-x86
 
-.PHONY: help run dev fmt lint type arch test test-all check fixtures real-image conformance azurite bench docs fuzz wheel clean tools real-tools
+.PHONY: help run dev fmt lint type arch test test-all check fixtures real-image conformance boots azurite bench docs fuzz wheel clean tools real-tools
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -101,6 +104,10 @@ real-image: $(STAMP) real-tools ## build a real Debian 12 as a 30 GiB VHD (needs
 conformance: real-image ## hold the rules against waagent, cloud-init and virt-sysprep run for real (needs root, about three minutes)
 	@$(call need,$(PEER_TOOLS))
 	@$(BIN)/python fixtures/real/conformance.py $(REAL)
+
+boots: real-image ## boot the real Debian, whole and with faults, under the emulated platform; BOOTS=all: every fault, about an hour without KVM
+	@$(call need,$(REHEARSAL)); test -e /usr/share/OVMF/OVMF_CODE_4M.fd || $(call install,ovmf)
+	VHDPREP_REHEARSE=$(BOOTS) $(BIN)/pytest tests/rehearse/test_boots.py $(if $(K),-k '$(K)') $(ARGS)
 
 azurite: ## install Azurite, the emulator of Azure's storage, for the tests of images on the network
 	@$(call need,npm:npm)

@@ -24,6 +24,14 @@ def query(name: bytes, flags: bytes = b"\x01\0", count: int = 1) -> bytes:
     return b"\0\1" + flags + bytes([0, count]) + bytes(6) + name + b"\0\1\0\1"
 
 
+def test_the_machine_itself_is_known_by_its_address():
+    known = {"archive.ubuntu.com": "10.0.0.4"}
+    found = bytes.fromhex("1a2b81800001000100000000") + GLIBC[12:] + bytes.fromhex("c00c00010001 0000003c0004 0a000004".replace(" ", ""))
+    assert names.answer(GLIBC, known) == names.Answer("archive.ubuntu.com", found)
+    nothing = bytes.fromhex("1a2b81800001000000000000") + GLIBC[12:-4] + b"\0\x1c\0\1"
+    assert names.answer(GLIBC[:-4] + b"\0\x1c\0\1", known) == names.Answer("archive.ubuntu.com", nothing), "it has no IPv6 address"
+
+
 def test_letters_are_folded_and_strange_bytes_written_out():
     answer = names.answer(query(b"\x05Ab\n.c\x00"))
     assert answer is not None

@@ -78,6 +78,30 @@ def _say_appliance(*, start: bool) -> None:
     )
 
 
+def _say_rehearsal() -> None:
+    """Whether images can be booted here, how fast, and by which networks."""
+    from importlib.util import find_spec
+
+    from vhdprep.errors import BackendUnavailable
+    from vhdprep.rehearse import firmware, namespace
+
+    what = "rehearse, and prepare --rehearse"
+    if lacking := [name for name in ("pycdlib", "qemu.qmp") if find_spec(name.partition(".")[0]) is None]:
+        typer.echo(f"  missing  {'rehearse':<13} not done without it: {what} ({lacking[0]}); run: {_cure(chr(39) + 'vhdprep[rehearse]' + chr(39))}")
+        return
+    try:
+        host = firmware.find(uefi=True)
+    except BackendUnavailable as error:
+        typer.echo(f"  missing  {'QEMU':<13} not done without it: {what}: {error}")
+        return
+    speed = "with KVM" if firmware.accelerated(host) else "without KVM: a boot takes two minutes"
+    typer.echo(f"  works    {'QEMU':<13} {host.version:<14} {what}, {speed}")
+    why = namespace.obstacle()
+    typer.echo(
+        f"  {'works   ' if why is None else 'missing '} {'namespace':<13} rehearse --network namespace{f'; the relay needs none: {why}' if why else ''}"
+    )
+
+
 def _say_extras() -> None:
     """Which of the extras are there; they are not imported, for some take long."""
     from importlib.util import find_spec
@@ -122,6 +146,8 @@ def doctor(
             )
             typer.echo(f"  works    {module:<13} {version:<14} {what}{slow}")
     _say_extras()
+    typer.echo("rehearsal, where the host has it:")
+    _say_rehearsal()
     typer.echo("network, where the host has it:")
     _say_network()
     _say_appliance(start=appliance)

@@ -48,6 +48,8 @@ class Seen(NamedTuple):
     without: frozenset[str] = frozenset()
     has_agent: bool = True
     """The image has the Azure Linux Agent, by the offline reading."""
+    stale: tuple[str, ...] = ()
+    """Files by which the agent takes a new machine for one that it has set up already; in the image, by the offline reading."""
 
 
 def judge(seen: Seen) -> Rehearsal:
@@ -100,7 +102,7 @@ def _steps(seen: Seen) -> Iterator[tuple[Milestone, str, str]]:
     other = next((each for each in seen.tried if each.startswith(_OTHER_CLOUD)), None)
     if other is not None:
         cause = f"It looked for another cloud: it asked for the {other}, and never for Azure's."
-        yield Milestone.GOAL_STATE, cause, _REMEDIES["datasource"]
+        yield Milestone.METADATA, cause, _REMEDIES["datasource"]
     yield Milestone.DHCP, "It came up, and never asked for an address: no DHCP client ran.", _REMEDIES["dhcp"]
     if not {Milestone.METADATA, Milestone.GOAL_STATE} & set(seen.reached):
         cause = "It came up and has an address, but not one request for provisioning came: nothing in it provisions, or nothing recognised Azure."
@@ -153,6 +155,8 @@ def _defects(seen: Seen) -> Iterator[str]:
         yield "No Azure Linux Agent is installed: no extension, password reset or run command will ever work."
     elif Milestone.STATUS not in seen.reached:
         yield "The agent reported Ready, and never sent its status."
+    if seen.stale and not any(each.substatus == "Provisioning" for each in seen.health if each.agent.startswith(AGENT)):
+        yield f"The agent skipped its own provisioning, for the image brings marks of an earlier machine: {', '.join(seen.stale)}."
     if "dvd" not in seen.without:
         if Milestone.DVD not in seen.reached:
             source = f" (cloud-init: {seen.found.source})" if seen.found.source else ""

@@ -1,14 +1,25 @@
-"""A DNS server that knows no name (RFC 1035): what an image calls home to is told by what it asks."""
+"""A DNS server that knows the machine itself and no other name (RFC 1035): what an image calls home to is told by what it asks."""
 
 from __future__ import annotations
 
+import socket
 import struct
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_NAME = 255
 """Bytes of a name in a question (RFC 1035, 2.3.4)."""
 
 _HEADER = struct.Struct("!HHHHHH")
+_RECORD = struct.Struct("!HHHIH")
+_ADDRESS_QUESTION = struct.pack("!HH", 1, 1)
+"""Type A, class IN."""
+_FIRST_NAME = 0xC00C
+"""A pointer to the question's name (RFC 1035, 4.1.4)."""
+_SECONDS = 60
 _RESPONSE = 0x8000
 _OPCODE = 0x7800
 _RECURSION_DESIRED = 0x0100
@@ -26,8 +37,8 @@ class Answer(NamedTuple):
     message: bytes
 
 
-def answer(query: bytes) -> Answer | None:
-    """There is no such name; ``None`` where that is no query with one question.
+def answer(query: bytes, known: Mapping[str, str] = MappingProxyType({})) -> Answer | None:
+    """The address of a name in ``known``, else that there is no such name; ``None`` where that is no query with one question.
 
     What follows the question (EDNS, RFC 6891) is not read, and the answer has none of it: that is how a server without EDNS speaks.
     """
@@ -42,8 +53,11 @@ def answer(query: bytes) -> Answer | None:
     end = _HEADER.size + sum(len(label) + 1 for label in labels) + 1 + 4
     if len(query) < end:
         return None
-    says = _RESPONSE | flags & _RECURSION_DESIRED | _RECURSION_AVAILABLE | _NO_SUCH_NAME
-    return Answer(".".join(map(_text, labels)) or ".", _HEADER.pack(identifier, says, 1, 0, 0, 0) + query[_HEADER.size : end])
+    name = ".".join(map(_text, labels)) or "."
+    is_address = name in known and query[end - 4 : end] == _ADDRESS_QUESTION
+    says = _RESPONSE | flags & _RECURSION_DESIRED | _RECURSION_AVAILABLE | (0 if name in known else _NO_SUCH_NAME)
+    record = _RECORD.pack(_FIRST_NAME, 1, 1, _SECONDS, 4) + socket.inet_aton(known[name]) if is_address else b""
+    return Answer(name, _HEADER.pack(identifier, says, 1, int(is_address), 0, 0) + query[_HEADER.size : end] + record)
 
 
 def _labels(data: bytes) -> list[bytes] | None:

@@ -56,7 +56,7 @@ def arguments(hardware: Hardware, firmware: Firmware, identity: Identity, files:
         *("-machine", hardware.machine + (",pflash0=code,pflash1=variables" if files.variables is not None else "")),
         *(("-accel", "kvm") if accelerated else ("-accel", "tcg,thread=multi,tb-size=512")),
         # Without the hypervisor's bit systemd goes by DMI, and finds "microsoft", as on Azure; QEMU's own answer would be "qemu" or "kvm".
-        *("-cpu", KVM_PROCESSOR if accelerated else "max,la57=off,hypervisor=off"),
+        *("-cpu", KVM_PROCESSOR if accelerated else "max,la57=off,hypervisor=off,avx=off,avx2=off,f16c=off,fma=off"),
         *("-smp", str(PROCESSORS), "-m", str(MEMORY)),
         *_identity(hardware, identity),
         *_firmware(firmware, files),

@@ -64,6 +64,8 @@ class Relay:
         """
         self._guest = frames.mac(identity.mac)
         self._gateway = frames.mac(GATEWAY_MAC)
+        self._host = identity.host
+        self._names = {f"{identity.host}.{DOMAIN}": GUEST}
         self._journal = journal
         self._probe = probe
         self._clock = clock
@@ -177,10 +179,10 @@ class Relay:
         return self._down(refusal)
 
     def _name(self, datagram: frames.Datagram) -> Forward:
-        known = names.answer(datagram.payload)
+        known = names.answer(datagram.payload, self._names)
         if known is None:
             return NOTHING
-        if not f".{known.name}".endswith(f".{DOMAIN}"):
+        if known.name != self._host and not f".{known.name}".endswith(f".{DOMAIN}"):
             self._journal.try_out(f"dns {known.name}")
         return self._down(frames.datagram((WIRE, NAME_PORT), (GUEST, datagram.source), known.message))
 

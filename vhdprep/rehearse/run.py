@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     Show = Callable[[Milestone | None, float], None]
 
 
+_MARKS = ("/var/lib/waagent/provisioned", "/var/lib/waagent/ovf-env.xml")
+"""What the agent leaves when it has provisioned (Azure/WALinuxAgent ``azurelinuxagent/pa/provision/default.py``)."""
+
+
 class Wish(NamedTuple):
     """What the user asks for."""
 
@@ -74,6 +78,8 @@ class Looked(NamedTuple):
     refusal: str
     """Why it cannot be rehearsed, where there is no hardware for it."""
     has_agent: bool
+    stale: tuple[str, ...]
+    """See ``Seen``."""
 
 
 def rehearse(path: Location, wish: Wish, show: Show) -> Report:
@@ -115,11 +121,15 @@ def _look(path: Location, wish: Wish, avoid: Mapping[str, str]) -> Looked:
             hardware, refusal = choices.choose(image), ""
         except NotRehearsable as error:
             hardware, refusal = None, str(error)
-        return Looked(report, hardware, refusal, _has_agent(image))
+        return Looked(report, hardware, refusal, _has_agent(image), _stale(image))
 
 
 def _has_agent(image: Image) -> bool:
     return image.guest is not None and any(image.guest.files.is_file(each) for each in provisioner.AGENT_PROGRAMS)
+
+
+def _stale(image: Image) -> tuple[str, ...]:
+    return tuple(each for each in _MARKS if image.guest is not None and image.guest.files.lstat(each) is not None)
 
 
 def _run(path: Location, wish: Wish, looked: Looked, hardware: Hardware, host: Firmware, show: Show, *, accelerated: bool) -> Run:
@@ -138,7 +148,7 @@ def _run(path: Location, wish: Wish, looked: Looked, hardware: Hardware, host: F
         booted = asyncio.run(_boot(readers, overlays, key, who, journal, wish, hardware, host, show, accelerated=accelerated))
         layers = [each.over for each in overlays]
         found = isolate.call(lambda avoid: postmortem.look(path, wish.data, layers, who, avoid))
-    seen = booted.seen._replace(found=found, has_agent=looked.has_agent)
+    seen = booted.seen._replace(found=found, has_agent=looked.has_agent, stale=looked.stale)
     how = "KVM" if accelerated else "TCG"
     machine = f"QEMU {host.version} with {how}, {hardware.firmware.upper()}, disk on {hardware.disk}, network card {hardware.nic}"
     rehearsal = judge(seen)._replace(console=booted.console, screen=booted.screen, machine=machine, seconds=round(time.monotonic() - began, 1))
@@ -183,17 +193,16 @@ async def _boot(
             raise RehearsalFailed(
                 f"the emulator ended by itself: {machine.complaint.decode(errors='replace').strip()[-500:] or 'it does not say why'}"
             )
-        looked: dict[str, str] = {}
         screen = "" if machine.console.bytes else await machine.picture()
         if follow.session is not None:
-            looked = await follow.session.look(ssh.LOOK)
+            follow.looked |= await follow.session.look(ssh.LATE)
             await follow.session.quiesce()
             await follow.session.close()
         else:
             await machine.switch_off()
         seen = Seen(
             who, ended, dict(journal.reached), tuple(journal.calls), tuple(journal.health), dict(journal.tried), machine.console.stopped,
-            machine.console.bytes, machine.resets, follow.refused, looked, postmortem.Found(), wish.without,
+            machine.console.bytes, machine.resets, follow.refused, follow.looked, postmortem.Found(), wish.without,
         )  # fmt: skip
         return Booted(seen, machine.console.matter(), screen, tuple(net.relay.identifiers))
 

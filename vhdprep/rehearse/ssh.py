@@ -22,18 +22,25 @@ _BANNER_SECONDS = 5
 _LOGIN_SECONDS = 40
 _LOOK_SECONDS = 60
 
-LOOK = {
+EARLY = {
     "user": "id -un",
     "host": "cat /proc/sys/kernel/hostname",
     "sudo": "sudo -n true && echo yes",
-    "machine-id": "cat /etc/machine-id",
     "virtualization": "systemd-detect-virt",
-    "failed": "systemctl --failed --no-legend --plain",
-    "agent": "for u in walinuxagent waagent; do systemctl is-enabled $u.service; systemctl is-active $u.service; done",
-    "cloud-init": "timeout 40 cloud-init status --wait --long",
-    "custom data": "sudo -n cat /run/vhdprep-rehearsal",
 }
-"""What is asked for → a shell command. Nothing here is needed for the verdict alone: the post-mortem sees the same from outside."""
+"""What is asked for → a shell command, as soon as somebody can log in. Nothing here decides alone: the post-mortem sees more from outside."""
+LATE = {
+    "agent": "for u in walinuxagent waagent; do systemctl is-enabled $u.service; systemctl is-active $u.service; done 2>/dev/null",
+    "cloud-init": "timeout 40 cloud-init status --wait --long",
+    "failed": "systemctl --failed --no-legend --plain",
+}
+"""The same, when everything has come up, or had its time for it."""
+
+
+_QUIESCE = b"""sync; echo u | sudo -n tee /proc/sysrq-trigger >/dev/null
+for i in 1 2 3 4 5 6 7 8 9 10; do grep -q ' / [^ ]* ro' /proc/mounts && break; sleep 0.3; done; echo done
+"""
+"""The kernel makes everything read-only on its own time, even where files are open for writing (``SysRq u``)."""
 
 
 class Key:
@@ -119,7 +126,7 @@ class Session:
         """Have everything written, and the file systems read-only, so that they can be looked at from outside."""
         if self._process.stdin:
             with suppress(OSError):
-                self._process.stdin.write(b"sync; echo u | sudo -n tee /proc/sysrq-trigger >/dev/null; sleep 1; echo done\n")
+                self._process.stdin.write(_QUIESCE)
                 await self._process.stdin.drain()
         with suppress(TimeoutError):
             async with asyncio.timeout(_BANNER_SECONDS * 2):
@@ -141,10 +148,10 @@ class Session:
         assert self._process.stdout
         size = 0
         for name, command in commands.items():
-            end = f"end-{secrets.token_hex(8)}"
-            lines: list[str] = []
+            token = secrets.token_hex(8)
+            lines: list[str] | None = None
             with suppress(OSError):
-                self._process.stdin.write(f"{{ {command}; }} 2>&1 </dev/null; echo; echo {end}\n".encode())
+                self._process.stdin.write(f"echo begin-{token}; {{ {command}; }} 2>&1 </dev/null; echo; echo end-{token}\n".encode())
                 await self._process.stdin.drain()
             while True:
                 try:
@@ -154,10 +161,13 @@ class Session:
                 if not line or (size := size + len(line)) > MAX_ANSWER:
                     return found
                 text = line.decode(errors="replace").rstrip("\r\n")
-                if text == end:
+                if text == f"end-{token}":
                     break
-                lines.append(text)
-            found[name] = "\n".join(lines).strip()
+                if lines is not None:
+                    lines.append(text)
+                elif text == f"begin-{token}":  # what comes before is of a question that nobody waited for
+                    lines = []
+            found[name] = "\n".join(lines or ()).strip()
         return found
 
 

@@ -34,6 +34,7 @@ MAX_RESETS = 5
 _CHUNK = 64 * 1024
 _ANSWER_SECONDS = 20
 _OFF_SECONDS = 12
+_MENU_SECONDS = 30
 _PR_SET_PDEATHSIG = 1
 
 
@@ -51,7 +52,9 @@ class Machine:
         """The emulator is gone."""
         self.shut_down = False
         """The guest switched itself off, or reset when that was taken for an end."""
-        self._tasks = [asyncio.ensure_future(each) for each in (self._read_console(), self._read_complaint(), self._read_events(), self._wait())]
+        self._tasks = [
+            asyncio.ensure_future(each) for each in (self._read_console(), self._read_complaint(), self._read_events(), self._wait(), self._hurry())
+        ]
 
     @classmethod
     async def start(cls, words: Sequence[str], pass_on: Sequence[int], control: socket.socket, journal: Journal) -> Machine:
@@ -139,6 +142,15 @@ class Machine:
         for letter in "su":  # write everything, then make it read-only
             await self._press("alt", "sysrq", letter)
             await asyncio.sleep(1)
+
+    async def _hurry(self) -> None:
+        """Press Enter until a kernel speaks: boot menus that wait for somebody start what they would have started."""
+        for _ in range(_MENU_SECONDS):
+            await asyncio.sleep(1)
+            if Milestone.KERNEL in self._journal.reached:
+                return
+            if self.console.bytes:
+                await self._press("ret")
 
     async def _gone(self, seconds: float) -> bool:
         try:

@@ -63,6 +63,8 @@ class Watch:
         self._machine, self._journal, self._identity, self._key, self._address = machine, journal, identity, key, address
         self._limits = limits
         self.session: Session | None = None
+        self.looked: dict[str, str] = {}
+        """What was seen at once after the login."""
         self.refused = ""
         """Why the last login failed, in the words of the client."""
         self._last, self._seen = 0.0, -1
@@ -151,3 +153,4 @@ class Watch:
                 continue
             self.session = found
             self._journal.mark(Milestone.SSH, self._identity.user)
+            self.looked = await found.look(ssh.EARLY)
