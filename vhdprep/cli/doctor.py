@@ -96,10 +96,10 @@ def _say_rehearsal() -> None:
         return
     speed = "with KVM" if firmware.accelerated(host) else "without KVM: a boot takes two minutes"
     typer.echo(f"  works    {'QEMU':<13} {host.version:<14} {what}, {speed}")
-    why = namespace.obstacle()
-    typer.echo(
-        f"  {'works   ' if why is None else 'missing '} {'namespace':<13} rehearse --network namespace{f'; the relay needs none: {why}' if why else ''}"
-    )
+    if why := namespace.obstacle():
+        typer.echo(f"  missing  {'namespace':<13} rehearse --network namespace, of which the relay has no need: {why}")
+    else:
+        typer.echo(f"  works    {'namespace':<13} rehearse --network namespace")
 
 
 def _say_extras() -> None:

@@ -37,6 +37,8 @@ class Hardware(NamedTuple):
     """``virtio-net | e1000e | e1000 | vmxnet3 | rtl8139``"""
     dvd: str
     """The provisioning DVD's bus: ``virtio-scsi | ahci | ide``"""
+    level: int = 2
+    """Of x86-64, that the system was built for: 2 or 3 (AVX2), of which an emulated processor is slower."""
     guesses: tuple[str, ...] = ()
     """Which of ``disk``, ``network card``, ``DVD drive`` could only be guessed: if nothing comes of them, the image is not to blame."""
     why: tuple[str, ...] = ()
@@ -96,7 +98,7 @@ def choose(image: Image) -> Hardware:
     if blind := [drivers.lack(name) for name in _READING if drivers.has(name) is False]:
         drivers.why.append(f"the DVD will not be read, here as on Azure: {', '.join(blind)}")
     machine: Machine = "pc" if "ide" in (disk, dvd) else "q35"
-    return Hardware(firmware, machine, disk, nic, dvd, tuple(drivers.guesses), tuple(drivers.why))
+    return Hardware(firmware, machine, disk, nic, dvd, _level(guest), tuple(drivers.guesses), tuple(drivers.why))
 
 
 def _guest(image: Image) -> Guest:
@@ -140,6 +142,12 @@ def _firmware(image: Image, guest: Guest) -> tuple[Firmware, str]:
         return ("uefi", f"UEFI: {able}") if guest.facts.generation == 2 else ("bios", f"BIOS: {able}")
     nothing = "nothing was found that firmware could start"
     return ("uefi", f"UEFI: {nothing}, but an EFI system partition") if guest.esp is not None else ("bios", f"BIOS: {nothing}")
+
+
+def _level(guest: Guest) -> int:
+    """RHEL and its rebuilds are built for x86-64-v3 since version 10."""
+    major = (guest.facts.version or "").partition(".")[0]
+    return 3 if guest.facts.family == "rhel" and guest.facts.distro != "fedora" and major.isdecimal() and int(major) >= 10 else 2
 
 
 def _disks_for(guest: Guest) -> tuple[_Device, ...]:

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 MEMORY = 1536
 """MiB of the guest."""
 PROCESSORS = 2
+_PROCESSORS = {
+    2: "qemu64,vendor=GenuineIntel,family=6,model=28,stepping=10,ssse3=on,sse4.1=on,sse4.2=on,popcnt=on,rdrand=on,svm=off,hypervisor=off",
+    3: "max,la57=off,hypervisor=off",
+}
+"""Level of x86-64 → processor.
+
+Without the hypervisor's bit systemd goes by DMI and finds "microsoft", as on Azure; QEMU's own answer would be "qemu". The first is called an
+early Atom, which Linux knows to need no mitigations and to have a steady clock (``arch/x86/kernel/cpu/common.c``): a fifth faster.
+"""
 _VENDOR = "Microsoft Corporation"
 _PRODUCT = "Hyper-V UEFI Release v4.1"
 _BIOS = "090008 "
@@ -55,8 +64,7 @@ def arguments(hardware: Hardware, firmware: Firmware, identity: Identity, files:
         *("-nodefaults", "-no-user-config", "-display", "none", "-sandbox", network.sandbox),
         *("-machine", hardware.machine + (",pflash0=code,pflash1=variables" if files.variables is not None else "")),
         *(("-accel", "kvm") if accelerated else ("-accel", "tcg,thread=multi,tb-size=512")),
-        # Without the hypervisor's bit systemd goes by DMI, and finds "microsoft", as on Azure; QEMU's own answer would be "qemu" or "kvm".
-        *("-cpu", KVM_PROCESSOR if accelerated else "max,la57=off,hypervisor=off,avx=off,avx2=off,f16c=off,fma=off"),
+        *("-cpu", KVM_PROCESSOR if accelerated else _PROCESSORS[hardware.level]),
         *("-smp", str(PROCESSORS), "-m", str(MEMORY)),
         *_identity(hardware, identity),
         *_firmware(firmware, files),
