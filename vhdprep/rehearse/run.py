@@ -104,7 +104,7 @@ def _rehearse(path: Location, wish: Wish, looked: Looked, show: Show) -> Rehears
     if hardware is None:
         return Rehearsal(Outcome.IMPOSSIBLE, looked.refusal, "", None)
     host = firmware.find(uefi=hardware.firmware == "uefi")
-    accelerated = firmware.accelerated(host)
+    accelerated = firmware.accelerated()
     first, *others = [_run(path, wish, looked, hardware, host, show, accelerated=accelerated) for _ in range(2 if wish.twins else 1)]
     if not others:
         return first.rehearsal
