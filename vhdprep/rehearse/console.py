@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,9 +18,11 @@ MAX_LINES = 2000
 """Last lines that are kept."""
 MAX_SHOWN = 40
 """Lines that a report has."""
-_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[()][0-9A-B]|[=>78cM])")
-_KERNEL = re.compile(r"Linux version |^\[ {4}0\.000000\]|Booting Linux|EFI stub: ")
-_LOGIN = re.compile(r"(?:^|\s)\S{0,80} login:\s*$")
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;:?]{0,32}[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)|[()][0-9A-B]|[=>78cHM])")
+"""ECMA-48's control sequences, and titles of windows; bounded, for where a long one does not end every beginning would be searched to the end."""
+_KERNEL = re.compile(r"Linux version |^\[ {0,4}\d{1,5}\.\d{6}\]|^\[ {2}OK {2}\] |Booting Linux|EFI stub: ")
+"""Also the first words of systemd: a kernel that is told to be quiet says none."""
+_LOGIN = re.compile(r"(?:^|\s)(?!Last )\S{1,80} login:\s*$")
 _FINISHED = re.compile(r"Cloud-init v\. \S+ finished at")
 
 
@@ -39,13 +42,14 @@ _STOPS = (
     ("the kernel panicked", r"Kernel panic - not syncing"),
     (
         "the system went into emergency mode",
-        r"You are in emergency mode|Give root password for maintenance|Cannot open access to console, the root account is locked",
+        r"You are in (?:emergency|rescue) mode|Give root password for maintenance|Cannot open access to console, the root account is locked",
     ),
     (
         "the initramfs found no root file system and stopped in an emergency shell",
-        r"Entering emergency mode\. Exit the shell|dracut:/#|rdsosreport\.txt|^\(initramfs\)|ALERT!.*does not exist\.  Dropping to a shell",
+        r"Entering emergency mode\. Exit the shell|dracut:/#|rdsosreport\.txt|^\(initramfs\)|ALERT!.*does not exist\.  Dropping to a shell"
+        r"|dropped into an emergency shell|initramfs emergency recovery shell",
     ),
-    ("GRUB found no configuration and stopped at its prompt", r"grub rescue>|^grub> ?$"),
+    ("GRUB found no configuration and stopped at its prompt", r"grub rescue>|^grub> ?$|Minimal BASH-like line editing is supported"),
     (
         "the firmware found nothing to start",
         r"No bootable device|BdsDxe: No bootable option|Shell> ?$|UEFI Interactive Shell|Boot failed: not a bootable disk",
@@ -65,6 +69,7 @@ class Console:
     def __init__(self, journal: Journal) -> None:
         """Nothing was printed yet."""
         self._journal = journal
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._rest = ""
         self._lines: deque[str] = deque(maxlen=MAX_LINES)
         self.bytes = 0
@@ -75,7 +80,7 @@ class Console:
         """What was printed; characters that are no text are replaced."""
         self.bytes += len(data)
         self._journal.mark(Milestone.CONSOLE)
-        text = _ESCAPES.sub("", self._rest + data.decode("utf-8", "replace"))
+        text = _ESCAPES.sub("", self._rest + self._decoder.decode(data))
         *lines, self._rest = re.split(r"[\r\n]+", text)
         self._rest = self._rest[-MAX_LINE:]
         for line in lines:
