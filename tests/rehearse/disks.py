@@ -7,7 +7,8 @@ import os
 import shutil
 import socket
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,15 @@ QEMU = shutil.which("qemu-system-x86_64")
 needs_qemu = pytest.mark.skipif(
     QEMU is None or shutil.which("qemu-img") is None, reason="QEMU is not installed; run: sudo apt-get install qemu-system-x86 qemu-utils"
 )
+
+
+def opened():
+    """Descriptors of this process that are open."""
+    found = set()
+    for each in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that looks
+            found.add((each.name, str(each.readlink())))
+    return {each for each in found if "/fd" not in each[1]}
 
 
 class Bytes:

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from tests.rehearse.disks import Bytes, needs_qemu, serving
+from tests.rehearse.disks import Bytes, needs_qemu, opened, serving
 from vhdprep.errors import Unreadable
 from vhdprep.rehearse import nbd
 from vhdprep.vhd.container import describe
@@ -123,10 +123,10 @@ def test_what_cannot_be_read_is_an_error_for_the_guest_and_told(error):
 
 
 def test_nothing_is_left_of_it_when_it_is_closed():
-    before = set(os.listdir("/proc/self/fd")), threading.active_count()
+    before = opened(), threading.active_count()
     with serving(Bytes(DISK)):
         pass
-    assert (set(os.listdir("/proc/self/fd")), threading.active_count()) == before
+    assert (opened(), threading.active_count()) == before
 
 
 @needs_qemu
