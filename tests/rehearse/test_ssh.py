@@ -88,7 +88,7 @@ async def look(server, key, commands):
 
 
 def children():
-    return {each for each in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
 
 
 def test_the_key_is_one_line_and_its_private_half_lies_in_memory():
@@ -97,7 +97,7 @@ def test_the_key_is_one_line_and_its_private_half_lies_in_memory():
     kind, data = made.public.split(" ")
     assert (kind, len(data) > 300) == ("ssh-rsa", True)
     assert stat.S_IMODE(Path(made.path).stat().st_mode) == 0o600
-    assert os.readlink(made.path).startswith("/memfd:")
+    assert str(Path(made.path).readlink()).startswith("/memfd:")
     assert "PRIVATE KEY" in Path(made.path).read_text()
     made.close()
     assert opened() == before

@@ -171,7 +171,7 @@ def test_what_the_emulator_complains_of_is_told_and_nothing_is_left():
 
 def test_an_emulator_that_is_not_there_is_told_and_nothing_is_left():
     before = opened()
-    with pytest.raises(RehearsalFailed, match="the emulator does not start: .*No such file"):
+    with pytest.raises(RehearsalFailed, match=r"the emulator does not start: .*No such file"):
         running(None, ("/nonexistent/qemu",))
     assert opened() == before
 

@@ -36,26 +36,42 @@ class Stop(NamedTuple):
     pattern: re.Pattern[str]
     what: str
     """What has happened, as a part of a sentence."""
+    remedy: str
+    """Which of ``causes.REMEDIES`` helps."""
+    without_disk: bool = False
+    """Whether a kernel ends so that has no driver for the disk."""
 
 
-_STOPS = (
-    ("the kernel panicked", r"Kernel panic - not syncing"),
-    (
+EMERGENCY = "emergency"
+STOPS = (
+    Stop(re.compile(r"Kernel panic - not syncing"), "the kernel panicked", "boot", without_disk=True),
+    Stop(
+        re.compile(
+            r"You are in (?:emergency|rescue) mode|Give root password for maintenance|Cannot open access to console, the root account is locked"
+        ),
         "the system went into emergency mode",
-        r"You are in (?:emergency|rescue) mode|Give root password for maintenance|Cannot open access to console, the root account is locked",
+        EMERGENCY,
     ),
-    (
+    Stop(
+        re.compile(
+            r"Entering emergency mode\. Exit the shell|dracut:/#|rdsosreport\.txt|^\(initramfs\)|ALERT!.*does not exist\.  Dropping to a shell"
+            r"|dropped into an emergency shell|initramfs emergency recovery shell"
+        ),
         "the initramfs found no root file system and stopped in an emergency shell",
-        r"Entering emergency mode\. Exit the shell|dracut:/#|rdsosreport\.txt|^\(initramfs\)|ALERT!.*does not exist\.  Dropping to a shell"
-        r"|dropped into an emergency shell|initramfs emergency recovery shell",
+        "root",
+        without_disk=True,
     ),
-    ("GRUB found no configuration and stopped at its prompt", r"grub rescue>|^grub> ?$|Minimal BASH-like line editing is supported"),
-    (
+    Stop(
+        re.compile(r"grub rescue>|^grub> ?$|Minimal BASH-like line editing is supported"),
+        "GRUB found no configuration and stopped at its prompt",
+        "loader",
+    ),
+    Stop(
+        re.compile(r"No bootable device|BdsDxe: No bootable option|Shell> ?$|UEFI Interactive Shell|Boot failed: not a bootable disk"),
         "the firmware found nothing to start",
-        r"No bootable device|BdsDxe: No bootable option|Shell> ?$|UEFI Interactive Shell|Boot failed: not a bootable disk",
+        "loader",
     ),
 )
-STOPS = tuple(Stop(re.compile(pattern), what) for what, pattern in _STOPS)
 _WORDS = (
     *("panic", "emergency", r"\bfail(?:ed|ure)?\b", r"\berror\b", "timed out", "dependency", "cannot", "unable", "not found", "does not exist"),
     *("ALERT", "login:", "cloud-init", "waagent", "Linux version"),
