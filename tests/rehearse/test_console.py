@@ -149,7 +149,7 @@ def test_bytes_that_are_no_text_are_replaced_and_letters_cut_in_two_are_whole():
 
 
 def test_escape_sequences_are_taken_out_wherever_they_are_cut():
-    data = b"\x1b[0;32mgreen\x1b[0m \x1b[?25l\x1b(B\x1b=end\n"
+    data = b"\x1b[=3h\x1b[>4;2m\x1b[2 q\x1b[0;32mgreen\x1b[0m \x1b[?25l\x1b(B\x1b=end\n"
     for at in range(len(data)):
         assert fed(data[:at], data[at:])[0].lines() == ["green end"]
 

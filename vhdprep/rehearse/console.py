@@ -18,7 +18,7 @@ MAX_LINES = 2000
 """Last lines that are kept."""
 MAX_SHOWN = 40
 """Lines that a report has."""
-_ESCAPES = re.compile(r"\x1b(?:\[[0-9;:?]{0,32}[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)|[()][0-9A-B]|[=>78cHM])")
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)|[()][0-9A-B]|[=>78cHM])")
 """ECMA-48's control sequences, and titles of windows; bounded, for where a long one does not end every beginning would be searched to the end."""
 _KERNEL = re.compile(r"Linux version |^\[ {0,4}\d{1,5}\.\d{6}\]|^\[ {2}OK {2}\] |Booting Linux|EFI stub: ")
 """Also the first words of systemd: a kernel that is told to be quiet says none."""

@@ -6,7 +6,9 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +19,8 @@ OLDEST = (7, 2)
 """The first QEMU with the network device that the relay needs."""
 PACKAGES = "qemu-system-x86 qemu-utils ovmf openssh-client"
 """What Debian and Ubuntu call them."""
+EXTRA = "'vhdprep[rehearse]'"
+_MODULES = ("pycdlib", "qemu.qmp")
 _PAIRS = (
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
     ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
@@ -37,12 +41,27 @@ class Firmware(NamedTuple):
     variables: Path | None
 
 
+def missing_modules() -> list[str]:
+    """Python packages that a rehearsal imports, and that are not installed."""
+    found = []
+    for name in _MODULES:
+        try:
+            lacks = find_spec(name) is None
+        except ModuleNotFoundError:  # the package that it would be in
+            lacks = True
+        if lacks:
+            found.append(name)
+    return found
+
+
 def find(*, uefi: bool) -> Firmware:
     """The emulator, and OVMF where it is asked for.
 
     Raises:
         BackendUnavailable: something is missing; the message has the command that installs it.
     """
+    if lacking := missing_modules():
+        raise BackendUnavailable(f"a rehearsal needs the Python packages {' and '.join(lacking)}; run: {sys.executable} -m pip install {EXTRA}")
     missing = [name for name in (EMULATOR, "qemu-img", "ssh", "ssh-keygen") if shutil.which(name) is None]
     pair = next(((Path(code), Path(variables)) for code, variables in _PAIRS if Path(code).is_file() and Path(variables).is_file()), None)
     if uefi and pair is None:
@@ -75,6 +94,7 @@ def emulator_version() -> str:
 KVM_PROCESSOR = "host,hypervisor=off,arch-capabilities=off"
 """ARCH_CAPABILITIES cannot be set inside every virtual machine, and QEMU gives up there; a rehearsal needs none of it."""
 _TRIAL_SECONDS = 1.5
+_QUIT_SECONDS = 10
 
 
 def accelerated(host: Firmware) -> bool:
@@ -85,8 +105,11 @@ def accelerated(host: Firmware) -> bool:
     words = (EMULATOR, "-nodefaults", "-no-user-config", "-machine", "q35", "-accel", "kvm", "-cpu", KVM_PROCESSOR, "-display", "none", *code)
     try:
         with subprocess.Popen((*words, "-qmp", "stdio"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as trial:
-            time.sleep(_TRIAL_SECONDS)
-            said, _ = trial.communicate(b'{"execute":"qmp_capabilities"}{"execute":"query-status"}{"execute":"quit"}', timeout=10)
+            try:
+                time.sleep(_TRIAL_SECONDS)
+                said, _ = trial.communicate(b'{"execute":"qmp_capabilities"}{"execute":"query-status"}{"execute":"quit"}', timeout=_QUIT_SECONDS)
+            finally:
+                trial.kill()  # leaving the block waits for it, however long it hangs
     except (OSError, subprocess.SubprocessError):
         return False
     return b'"status": "running"' in said

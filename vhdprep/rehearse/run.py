@@ -202,7 +202,7 @@ async def _boot(
             follow.looked |= await follow.session.look(ssh.LATE)
             await follow.session.quiesce()
             await follow.session.close()
-        else:
+        elif any(each in journal.reached for each in (Milestone.KERNEL, Milestone.DHCP, Milestone.LOGIN)):  # else there is nobody who listens
             await machine.switch_off()
         seen = Seen(
             who, ended, dict(journal.reached), tuple(journal.calls), tuple(journal.health), dict(journal.tried), machine.console.stopped,
