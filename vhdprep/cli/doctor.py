@@ -80,14 +80,12 @@ def _say_appliance(*, start: bool) -> None:
 
 def _say_rehearsal() -> None:
     """Whether images can be booted here, how fast, and by which networks."""
-    from importlib.util import find_spec
-
     from vhdprep.errors import BackendUnavailable
     from vhdprep.rehearse import firmware, namespace
 
     what = "rehearse, and prepare --rehearse"
-    if lacking := [name for name in ("pycdlib", "qemu.qmp") if find_spec(name.partition(".")[0]) is None]:
-        typer.echo(f"  missing  {'rehearse':<13} not done without it: {what} ({lacking[0]}); run: {_cure(chr(39) + 'vhdprep[rehearse]' + chr(39))}")
+    if lacking := firmware.missing_modules():
+        typer.echo(f"  missing  {'rehearse':<13} not done without it: {what} ({', '.join(lacking)}); run: {_cure(firmware.EXTRA)}")
         return
     try:
         host = firmware.find(uefi=True)

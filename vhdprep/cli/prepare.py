@@ -63,8 +63,8 @@ def prepare(
 ) -> None:
     """Make a copy of an image with everything put right that can be put right offline, and check it.
 
-    The image itself is only read. Exit code: that of the copy's verdict; 2 when no copy was made, and with --plan-only that
-    of the image's verdict. Several disks are prepared together or not at all.
+    The image itself is only read. Exit code: that of the copy's verdict, or of its rehearsal where that is worse; 2 when no copy
+    was made, and with --plan-only that of the image's verdict. Several disks are prepared together or not at all.
     """
     from vhdprep.cli.rehearse import booting
     from vhdprep.prepare import planfile

@@ -104,7 +104,8 @@ def _left_lines(title: str, left: Iterable[Left], *, with_reason: bool) -> Itera
 
 def _outcome_lines(made: Prepared) -> Iterator[str]:
     if made.ledger is None and made.after.rehearsal is not None:
-        yield "No copy was made: rehearsed, it does not provision."
+        tried = made.after.rehearsal.passed is not None
+        yield f"No copy was made: {'rehearsed, it does not provision' if tried else 'it could not be rehearsed'}."
         yield rehearsal_line(made.after)
         yield from (safe(each) for each in (made.after.rehearsal.cause, made.after.rehearsal.remedy) if each)
         yield from (f"  console: {safe(each)}" for each in made.after.rehearsal.console)
@@ -117,6 +118,7 @@ def _outcome_lines(made: Prepared) -> Iterator[str]:
     yield f"The image was {made.before.verdict}; the copy is {made.after.verdict}."
     if made.after.rehearsal is not None:
         yield rehearsal_line(made.after)
+        yield from (f"  defect: {safe(each)}" for each in made.after.rehearsal.defects)
     yield f"{_count(len(made.plan.changes), 'change')} made; all of them in {safe(str(made.ledger))}"
     yield from ("", *_rule_lines(made))
     yield from _left_lines(

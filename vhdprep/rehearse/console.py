@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,9 +18,11 @@ MAX_LINES = 2000
 """Last lines that are kept."""
 MAX_SHOWN = 40
 """Lines that a report has."""
-_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[()][0-9A-B]|[=>78cM])")
-_KERNEL = re.compile(r"Linux version |^\[ {4}0\.000000\]|Booting Linux|EFI stub: ")
-_LOGIN = re.compile(r"(?:^|\s)\S{0,80} login:\s*$")
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)|[()][0-9A-B]|[=>78cHM])")
+"""ECMA-48's control sequences, and titles of windows; bounded, for where a long one does not end every beginning would be searched to the end."""
+_KERNEL = re.compile(r"Linux version |^\[ {0,4}\d{1,5}\.\d{6}\]|^\[ {2}OK {2}\] |Booting Linux|EFI stub: ")
+"""Also the first words of systemd: a kernel that is told to be quiet says none."""
+_LOGIN = re.compile(r"(?:^|\s)(?!Last )\S{1,80} login:\s*$")
 _FINISHED = re.compile(r"Cloud-init v\. \S+ finished at")
 
 
@@ -33,25 +36,42 @@ class Stop(NamedTuple):
     pattern: re.Pattern[str]
     what: str
     """What has happened, as a part of a sentence."""
+    remedy: str
+    """Which of ``causes.REMEDIES`` helps."""
+    without_disk: bool = False
+    """Whether a kernel ends so that has no driver for the disk."""
 
 
-_STOPS = (
-    ("the kernel panicked", r"Kernel panic - not syncing"),
-    (
+EMERGENCY = "emergency"
+STOPS = (
+    Stop(re.compile(r"Kernel panic - not syncing"), "the kernel panicked", "boot", without_disk=True),
+    Stop(
+        re.compile(
+            r"You are in (?:emergency|rescue) mode|Give root password for maintenance|Cannot open access to console, the root account is locked"
+        ),
         "the system went into emergency mode",
-        r"You are in emergency mode|Give root password for maintenance|Cannot open access to console, the root account is locked",
+        EMERGENCY,
     ),
-    (
+    Stop(
+        re.compile(
+            r"Entering emergency mode\. Exit the shell|dracut:/#|rdsosreport\.txt|^\(initramfs\)|ALERT!.*does not exist\.  Dropping to a shell"
+            r"|dropped into an emergency shell|initramfs emergency recovery shell"
+        ),
         "the initramfs found no root file system and stopped in an emergency shell",
-        r"Entering emergency mode\. Exit the shell|dracut:/#|rdsosreport\.txt|^\(initramfs\)|ALERT!.*does not exist\.  Dropping to a shell",
+        "root",
+        without_disk=True,
     ),
-    ("GRUB found no configuration and stopped at its prompt", r"grub rescue>|^grub> ?$"),
-    (
+    Stop(
+        re.compile(r"grub rescue>|^grub> ?$|Minimal BASH-like line editing is supported"),
+        "GRUB found no configuration and stopped at its prompt",
+        "loader",
+    ),
+    Stop(
+        re.compile(r"No bootable device|BdsDxe: No bootable option|Shell> ?$|UEFI Interactive Shell|Boot failed: not a bootable disk"),
         "the firmware found nothing to start",
-        r"No bootable device|BdsDxe: No bootable option|Shell> ?$|UEFI Interactive Shell|Boot failed: not a bootable disk",
+        "loader",
     ),
 )
-STOPS = tuple(Stop(re.compile(pattern), what) for what, pattern in _STOPS)
 _WORDS = (
     *("panic", "emergency", r"\bfail(?:ed|ure)?\b", r"\berror\b", "timed out", "dependency", "cannot", "unable", "not found", "does not exist"),
     *("ALERT", "login:", "cloud-init", "waagent", "Linux version"),
@@ -65,6 +85,7 @@ class Console:
     def __init__(self, journal: Journal) -> None:
         """Nothing was printed yet."""
         self._journal = journal
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._rest = ""
         self._lines: deque[str] = deque(maxlen=MAX_LINES)
         self.bytes = 0
@@ -75,7 +96,7 @@ class Console:
         """What was printed; characters that are no text are replaced."""
         self.bytes += len(data)
         self._journal.mark(Milestone.CONSOLE)
-        text = _ESCAPES.sub("", self._rest + data.decode("utf-8", "replace"))
+        text = _ESCAPES.sub("", self._rest + self._decoder.decode(data))
         *lines, self._rest = re.split(r"[\r\n]+", text)
         self._rest = self._rest[-MAX_LINE:]
         for line in lines:

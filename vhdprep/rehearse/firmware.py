@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +18,8 @@ OLDEST = (7, 2)
 """The first QEMU with the network device that the relay needs."""
 PACKAGES = "qemu-system-x86 qemu-utils ovmf openssh-client"
 """What Debian and Ubuntu call them."""
+EXTRA = "'vhdprep[rehearse]'"
+_MODULES = ("pycdlib", "qemu.qmp")
 _PAIRS = (
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
     ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
@@ -36,12 +40,27 @@ class Firmware(NamedTuple):
     variables: Path | None
 
 
+def missing_modules() -> list[str]:
+    """Python packages that a rehearsal imports, and that are not installed."""
+    found = []
+    for name in _MODULES:
+        try:
+            lacks = find_spec(name) is None
+        except ModuleNotFoundError:  # the package that it would be in
+            lacks = True
+        if lacks:
+            found.append(name)
+    return found
+
+
 def find(*, uefi: bool) -> Firmware:
     """The emulator, and OVMF where it is asked for.
 
     Raises:
         BackendUnavailable: something is missing; the message has the command that installs it.
     """
+    if lacking := missing_modules():
+        raise BackendUnavailable(f"a rehearsal needs the Python packages {' and '.join(lacking)}; run: {sys.executable} -m pip install {EXTRA}")
     missing = [name for name in (EMULATOR, "qemu-img", "ssh", "ssh-keygen") if shutil.which(name) is None]
     pair = _ovmf()
     if uefi and pair is None:

@@ -14,6 +14,8 @@ WIRE = "168.63.129.16"
 METADATA = "169.254.169.254"
 GATEWAY_MAC = "12:34:56:78:9a:bc"
 """Azure's own gateway has this address on every network."""
+CUSTOM_DATA = "/run/vhdprep-rehearsal"
+"""Where cloud-init puts the marker, if it carries out the custom data."""
 DOMAIN = "rehearsal.internal.cloudapp.net"
 
 
@@ -52,4 +54,4 @@ def invent(public_key: str) -> Identity:
 
 def custom_data(identity: Identity) -> str:
     """A cloud-config that every version of cloud-init takes without a warning, with the marker in it."""
-    return f"#cloud-config\nwrite_files:\n- path: /run/vhdprep-rehearsal\n  content: {identity.marker}\n"
+    return f"#cloud-config\nwrite_files:\n- path: {CUSTOM_DATA}\n  content: {identity.marker}\n"

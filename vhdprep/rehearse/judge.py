@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.rehearsal import Milestone, Outcome, Rehearsal, Witness
-from vhdprep.rehearse.platform import OTHER_CLOUD
+from vhdprep.rehearse.causes import REMEDIES, Cause, broke_off, failed_later, guessed, not_ready, unproven, unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -17,12 +17,25 @@ if TYPE_CHECKING:
 
 MAX_REPORTS = 20
 """First, and last, reports of the guest that are told."""
-CLOUD_INIT, AGENT = "Cloud-Init", "WALinuxAgent"
-"""How their User-Agents begin."""
+AGENT = "WALinuxAgent"
+"""How its User-Agent begins."""
+_DVD = "DVD drive"
+"""What ``Hardware.guesses`` calls it."""
+MAX_TOLD = 4096
+"""Characters of what one command over SSH printed that are told."""
+MAX_NAME = 253
+"""Characters of one name by the guest; a host name's own limit (RFC 1035, 2.3.4)."""
+MAX_UNITS = 10
+"""Failed units that are named."""
 ARTEFACTS = ("hv-", "hv_", "hyperv", "hypervkvpd", "hypervvssd", "hypervfcopyd", "vboxadd", "vmtoolsd", "open-vm-tools", "qemu-guest-agent")
 """Units that fail for want of Hyper-V's devices, which no emulator of today has; beginnings of their names."""
 _CLOCKS = ("chrony", "chronyd", "ntp", "ntpd", "ntpsec", "phc2sys", "systemd-time-wait-sync")
 """Units of clocks: Azure's clock, a device of Hyper-V, and every time server are out of reach."""
+_ONLINE = (
+    *("apt-daily", "apt-daily-upgrade", "apt-news", "esm-cache", "motd-news", "ua-timer", "ubuntu-advantage", "update-notifier-download"),
+    *("dnf-makecache", "dnf-automatic", "dnf-automatic-download", "dnf-automatic-install", "fwupd-refresh", "guestregister", "insights-client"),
+)
+"""Units that fetch something from the Internet, which is out of reach as well; Debian's and Ubuntu's, Fedora's and its family's, SUSE's."""
 
 
 class Seen(NamedTuple):
@@ -50,6 +63,10 @@ class Seen(NamedTuple):
     """The image has the Azure Linux Agent, by the offline reading."""
     stale: tuple[str, ...] = ()
     """Files by which the agent takes a new machine for one that it has set up already; in the image, by the offline reading."""
+    guesses: Mapping[str, str] = {}
+    """Which of ``Hardware.guesses`` there are → why it was only guessed."""
+    unserved: str = ""
+    """Why a part of the image could not be given to the emulator."""
 
 
 def judge(seen: Seen) -> Rehearsal:
@@ -68,112 +85,88 @@ def judge(seen: Seen) -> Rehearsal:
     )
 
 
-def _decide(seen: Seen) -> tuple[Outcome, str, str, Milestone | None]:
+def _decide(seen: Seen) -> Cause:
     """The outcome, why, what to do, and the first missing step."""
+    if seen.unserved:
+        words = f"A part of the image could not be read while it ran, so what it did proves nothing: {seen.unserved}."
+        return Cause(Outcome.IMPOSSIBLE, words, REMEDIES["unread"])
+    if Milestone.READY in seen.reached:
+        return _provisioned(seen) if Milestone.SSH in seen.reached else unreachable(seen)
+    cause = _refused(seen) or not_ready(seen)
+    return guessed(seen, cause) or cause
+
+
+def _refused(seen: Seen) -> Cause | None:
     failed = next((each for each in reversed(seen.health) if each.substatus == "ProvisioningFailed"), None)
-    if failed is not None and Milestone.READY not in seen.reached:
-        words = f"{failed.agent or 'the guest'} reported {failed.state}, {failed.substatus}: {failed.description or 'it gives no reason'}"
-        return Outcome.REFUSED, words, _REMEDIES["refused"], Milestone.READY
-    if Milestone.READY not in seen.reached:
-        return _not_ready(seen)
-    if Milestone.SSH not in seen.reached:
-        cause, remedy = _unreachable(seen)
-        return Outcome.UNREACHABLE, cause, remedy, Milestone.SSH
-    if defects := tuple(_defects(seen)):
-        missing = next((each for each in (Milestone.DVD, Milestone.AGENT, Milestone.STATUS) if each not in seen.reached), None)
-        return Outcome.DEFECTS, defects[0], _REMEDIES["defects"], missing
-    return Outcome.REHEARSED, "", "", None
+    if failed is None:
+        return None
+    words = f"{failed.agent or 'The guest'} reported {failed.state}, {failed.substatus}: {failed.description or 'it gives no reason'}"
+    return Cause(Outcome.REFUSED, words, REMEDIES["refused"], Milestone.READY)
 
 
-def _not_ready(seen: Seen) -> tuple[Outcome, str, str, Milestone | None]:
-    alive = {Milestone.DHCP, Milestone.METADATA, Milestone.GOAL_STATE, Milestone.LOGIN} & set(seen.reached)
-    if seen.stopped is not None or seen.ended == "resets" or not alive:
-        cause, remedy = _no_boot(seen)
-        missing = next((each for each in (Milestone.CONSOLE, Milestone.KERNEL, Milestone.DHCP) if each not in seen.reached), None)
-        return Outcome.NO_BOOT, cause, remedy, missing
-    for step, cause, remedy in _steps(seen):
-        if step not in seen.reached:
-            return Outcome.NEVER, _with_reason(cause, seen), remedy, step
-    return Outcome.NEVER, _with_reason("It asked for everything, and never reported Ready.", seen), _REMEDIES["ready"], Milestone.READY
+def _provisioned(seen: Seen) -> Cause:
+    if found := next(_defects(seen), None):
+        missing = next((each for each in (Milestone.DVD, Milestone.AGENT, Milestone.STATUS) if _is_missed(seen, each)), None)
+        return Cause(Outcome.DEFECTS, found, REMEDIES["defects"], missing)
+    if _is_blind(seen):
+        return unproven(seen, _DVD, Cause(Outcome.DEFECTS, "It provisions, but the provisioning DVD was never ejected.", "", Milestone.DVD))
+    return Cause(Outcome.REHEARSED)
 
 
-def _steps(seen: Seen) -> Iterator[tuple[Milestone, str, str]]:
-    """Step → what it means that it never came, and what to do; in their order."""
-    other = next((each for each in seen.tried if each.startswith(OTHER_CLOUD)), None)
-    if other is not None:
-        cause = f"It looked for another cloud: it asked for the {other}, and never for Azure's."
-        yield Milestone.METADATA, cause, _REMEDIES["datasource"]
-    yield Milestone.DHCP, "It came up, and never asked for an address: no DHCP client ran.", _REMEDIES["dhcp"]
-    if not {Milestone.METADATA, Milestone.GOAL_STATE} & set(seen.reached):
-        cause = "It came up and has an address, but not one request for provisioning came: nothing in it provisions, or nothing recognised Azure."
-        yield Milestone.METADATA, cause, _REMEDIES["provisioner"]
-    cause = "It asked for instance metadata, and never for the goal state, by which a machine reports."
-    yield Milestone.GOAL_STATE, cause, _REMEDIES["ready"]
+def _is_missed(seen: Seen, step: Milestone) -> bool:
+    return step not in seen.reached and not (step is Milestone.DVD and ("dvd" in seen.without or _is_blind(seen)))
 
 
-def _with_reason(cause: str, seen: Seen) -> str:
-    """With what the disk says of who provisions, and the provisioner's own last words."""
-    reasons = [*seen.found.why, *(f"cloud-init wrote: {each}" for each in seen.found.cloud_words[-2:])]
-    return f"{cause} In the disk: {'; '.join(reasons)}." if reasons else cause
-
-
-def _no_boot(seen: Seen) -> tuple[str, str]:
-    if seen.stopped is not None:
-        return f"{seen.stopped[0].upper()}{seen.stopped[1:]}.", _REMEDIES["emergency" if "emergency" in seen.stopped else "boot"]
-    if seen.ended == "resets":
-        return f"It reset itself {seen.resets} times.", _REMEDIES["boot"]
-    if not seen.printed:
-        return "Nothing came over the serial console: no boot loader was started, or it has no serial console; see the picture.", _REMEDIES["boot"]
-    if Milestone.KERNEL not in seen.reached:
-        return "The firmware or the boot loader spoke, and no kernel did.", _REMEDIES["boot"]
-    return "The kernel started, and then nothing happened: no address was asked for, and no login prompt came.", _REMEDIES["boot"]
-
-
-def _unreachable(seen: Seen) -> tuple[str, str]:
-    """Ready was reported before the user, the key and the network existed; what came in between."""
-    said = f"Ready was reported by {next((each.agent for each in seen.health if each.state == 'Ready'), 'the guest')}"
-    if seen.stopped is not None:
-        return f"{said}, and then {seen.stopped}: nobody can log in.", _REMEDIES["emergency" if "emergency" in seen.stopped else "boot"]
-    if seen.refused:
-        return f"{said}, and then the login with the new key failed: {seen.refused}", _REMEDIES["login"]
-    dhcp = seen.reached.get(Milestone.DHCP)
-    if Milestone.LOGIN in seen.reached or dhcp is not None:
-        return (
-            f"{said}, and the system came up, but no SSH server ever answered at the address that the network gives to it: the network of the "
-            "running system is not the one it was given, or no SSH server runs.",
-            _REMEDIES["network"],
-        )
-    return f"{said}, and no SSH server ever answered.", _REMEDIES["network"]
+def _is_blind(seen: Seen) -> bool:
+    """Whether the DVD may have stayed in its drive only because the drive was a guess."""
+    return _DVD in seen.guesses and Milestone.DVD not in seen.reached and "dvd" not in seen.without
 
 
 def _defects(seen: Seen) -> Iterator[str]:
     """What is wrong although it provisions, worst first."""
-    if seen.has_agent and Milestone.AGENT not in seen.reached:
-        state = ", ".join(seen.looked.get("agent", "").split()) or "not asked"
-        yield f"The agent never reported Ready (its units, enabled and active: {state})."
-    elif not seen.has_agent:
-        yield "No Azure Linux Agent is installed: no extension, password reset or run command will ever work."
-    elif Milestone.STATUS not in seen.reached:
-        yield "The agent reported Ready, and never sent its status."
-    if seen.stale and not any(each.substatus == "Provisioning" for each in seen.health if each.agent.startswith(AGENT)):
-        yield f"The agent skipped its own provisioning, for the image brings marks of an earlier machine: {', '.join(seen.stale)}."
-    if "dvd" not in seen.without:
-        if Milestone.DVD not in seen.reached:
-            source = f" (cloud-init: {seen.found.source})" if seen.found.source else ""
-            yield f"The provisioning DVD was never read to its end and ejected{source}."
-        if seen.found.marker == "":
-            yield "The custom data is nowhere in the machine: what a user passes to a new machine would be lost."
+    if (broken := broke_off(seen)) is not None:
+        yield f"It could be logged in to, and then {broken}."
+    if (failed := failed_later(seen)) is not None:
+        yield f"After Ready, {failed}"
+    yield from _of_the_agent(seen)
+    if "dvd" not in seen.without and not _is_blind(seen):
+        yield from _of_the_dvd(seen)
     if seen.found.host is not None and seen.found.host.partition(".")[0] != seen.identity.host:
-        yield f"The host name is {seen.found.host!r}, not the one that was given ({seen.identity.host})."
+        yield f"The host name is {seen.found.host[:MAX_NAME]!r}, not the one that was given ({seen.identity.host})."
     yield from (f"cloud-init reports an error: {each}" for each in seen.found.errors)
-    if failed := failed_units(seen.looked.get("failed", "")):
-        yield f"Units failed: {', '.join(failed)}."
+    if failed_ones := failed_units(seen.looked.get("failed", "")):
+        more = f" and {len(failed_ones) - MAX_UNITS} more" if len(failed_ones) > MAX_UNITS else ""
+        yield f"Units failed: {', '.join(each[:MAX_NAME] for each in failed_ones[:MAX_UNITS])}{more}."
+
+
+def _of_the_agent(seen: Seen) -> Iterator[str]:
+    if Milestone.AGENT not in seen.reached and not seen.has_agent:
+        yield "No Azure Linux Agent is installed: no extension, password reset or run command will ever work."
+    elif Milestone.AGENT not in seen.reached:
+        state = ", ".join(seen.looked.get("agent", "").split()) or "not asked"
+        yield f"The agent never reported Ready (its units, enabled and active: {state[:MAX_NAME]})."
+    else:
+        if Milestone.STATUS not in seen.reached:
+            yield "The agent reported Ready, and never sent its status."
+        if seen.stale and not any(each.substatus == "Provisioning" for each in seen.health if each.agent.startswith(AGENT)):
+            yield f"The agent skipped its own provisioning, for the image brings marks of an earlier machine: {', '.join(seen.stale)}."
+
+
+def _of_the_dvd(seen: Seen) -> Iterator[str]:
+    if Milestone.DVD not in seen.reached:
+        source = f" (cloud-init: {seen.found.source})" if seen.found.source else ""
+        yield f"The provisioning DVD was never read to its end and ejected{source}."
+    if seen.found.marker == "":
+        yield "The custom data is nowhere in the machine: what a user passes to a new machine would be lost."
+    elif seen.found.marker is None and seen.looked.get("custom data", "").strip() != seen.identity.marker:
+        why = seen.found.unread[0] if seen.found.unread else "its files could not be read"
+        yield f"Whether the custom data reached the machine could not be seen: {why}."
 
 
 def failed_units(listed: str) -> list[str]:
-    """Units that failed, by ``systemctl --failed --plain``, without those that fail only because this is no Hyper-V."""
+    """Units that failed, by ``systemctl --failed --plain``, without those that fail only for want of Hyper-V's devices or of the Internet."""
     names = [words[0] for line in listed.splitlines() if (words := line.split()) and "." in words[0]]
-    return [each for each in names if not each.startswith(ARTEFACTS) and each.partition(".")[0] not in _CLOCKS]
+    return [each for each in names if not each.startswith(ARTEFACTS) and each.partition(".")[0] not in (*_CLOCKS, *_ONLINE)]
 
 
 def _witnesses(seen: Seen) -> Iterator[Witness]:
@@ -188,7 +181,7 @@ def _witnesses(seen: Seen) -> Iterator[Witness]:
         yield Witness("source of cloud-init's data", "/var/lib/cloud/data/result.json", found.source, None)
     yield from (Witness("what cloud-init says", "/var/log/cloud-init.log", each, None) for each in (*found.errors, *found.cloud_words))
     yield from (Witness("what the agent says", "/var/log/waagent.log", each, None) for each in found.agent_words)
-    yield from (Witness(f"over SSH: {name}", "ssh", value or "nothing", None) for name, value in seen.looked.items())
+    yield from (Witness(f"over SSH: {name}", "ssh", value[:MAX_TOLD] or "nothing", None) for name, value in seen.looked.items())
     yield from (Witness("not read afterwards", "the disk", each, None) for each in found.unread)
 
 
@@ -200,20 +193,6 @@ def _set_up(seen: Seen) -> Iterator[Witness]:
     if found.key is not None:
         yield Witness("new key", found.key or "authorized_keys", "is there" if found.key else "is not there", bool(found.key))
     if found.host is not None:
-        yield Witness("host name", "/etc/hostname", found.host, found.host.partition(".")[0] == identity.host)
+        yield Witness("host name", "/etc/hostname", found.host[:MAX_NAME], found.host.partition(".")[0] == identity.host)
     if found.marker is not None and "dvd" not in seen.without:
         yield Witness("custom data", found.marker or "/var/lib", "is there" if found.marker else "is not there", bool(found.marker))
-
-
-_REMEDIES = {
-    "refused": "Mend what it complains about; it decides by its own configuration, /etc/waagent.conf or /etc/cloud.",
-    "defects": "Mend each of these; `vhdprep check` may name the file.",
-    "ready": "Read /var/log/cloud-init.log, /var/log/waagent.log and the console's lines below.",
-    "datasource": "Put Azure into datasource_list in /etc/cloud/cloud.cfg.d, or remove the list, so that it is found by itself.",
-    "dhcp": "Install a DHCP client, or the network service that has one, and let it configure the first network card.",
-    "provisioner": "Install cloud-init or the Azure Linux Agent, enable it, and take away what holds it back.",
-    "boot": "Mend the boot loader, the kernel's arguments or the initramfs, and read the console's last lines.",
-    "emergency": "Look for devices in /etc/fstab that are not there, and give those that may be missing the option nofail.",
-    "login": "See that the SSH server takes keys of the new user, and that nothing replaces authorized_keys.",
-    "network": "Remove static addresses, network configuration for another card, and rules that rename cards; let the card ask by DHCP.",
-}

@@ -6,6 +6,7 @@ The emulator then opens no container by itself, whatever its format. Protocol: N
 
 from __future__ import annotations
 
+import socket
 import struct
 import threading
 from contextlib import suppress
@@ -14,8 +15,6 @@ from typing import TYPE_CHECKING
 from vhdprep.errors import Unreadable
 
 if TYPE_CHECKING:
-    import socket
-
     from vhdprep.vhd.blocks import Reader
 
 MAX_READ = 32 * 1024 * 1024
@@ -33,7 +32,7 @@ _REQUEST_MAGIC, _REPLY_MAGIC = 0x25609513, 0x67446698
 _EXPORT_NAME, _ABORT, _INFO, _GO = 1, 2, 6, 7
 _ACK, _SAID, _UNSUPPORTED = 1, 3, 2**31 + 1
 _HAS_FLAGS, _READ_ONLY = 1, 2
-_READ, _DISCONNECT, _FLUSH = 0, 2, 3
+_READ, _WRITE, _DISCONNECT, _FLUSH = 0, 1, 2, 3
 _NOT_PERMITTED, _IO_ERROR, _INVALID = 1, 5, 22
 
 
@@ -44,14 +43,12 @@ class Server:
         """Begin; the reader is this server's alone from now on."""
         self._reader, self._connection = reader, connection
         self.failed: str | None = None
-        """Why a part of the image could not be read, the first time that happened."""
+        """Why a part of the image could not be read, the first time that happened: then what the guest did is no witness against the image."""
         self._thread = threading.Thread(target=self._run, name="disk", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """End it; a request under way is finished."""
-        import socket
-
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
         self._thread.join()
@@ -62,6 +59,8 @@ class Server:
             if self._negotiate():
                 while self._serve():
                     pass
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)  # whoever waits for an answer shall know that none comes
 
     def _negotiate(self) -> bool:
         """Agree on the one export; False = the client left."""
@@ -93,12 +92,12 @@ class Server:
         if magic != _REQUEST_MAGIC or kind == _DISCONNECT:
             return False
         error, data = 0, b""
+        if kind == _WRITE:  # its data follows, and nobody who was told that this is read only sends any
+            return False
         if kind == _READ:
             error, data = self._read(offset, size)
         elif kind != _FLUSH:
             error = _NOT_PERMITTED
-            if kind == 1:  # a write, whose data has to be passed over
-                return False
         self._connection.sendall(_REPLY.pack(_REPLY_MAGIC, error, cookie) + data)
         return True
 
@@ -107,7 +106,7 @@ class Server:
             return _INVALID, b""
         try:
             return 0, self._reader.read_at(offset, size)
-        except Unreadable as error:
+        except (Unreadable, OSError, ValueError) as error:  # a file that shrinks or vanishes is the host's trouble, and is told as well
             self.failed = self.failed or str(error)
             return _IO_ERROR, b""
 

@@ -52,8 +52,11 @@ class Overlay:
             self.file: BinaryIO = os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600), "r+b", buffering=0)
         except OSError as error:
             raise Unreadable(f"{folder}: no temporary file can be made there ({error.strerror}); name another folder in TMPDIR") from error
-        self._size = size
-        _tool("create", "-q", "-f", "qcow2", self._path, str(size))
+        try:
+            _tool("create", "-q", "-f", "qcow2", self._path, str(size))
+        except (BackendUnavailable, Unreadable):
+            self.close()
+            raise
 
     @property
     def _path(self) -> str:

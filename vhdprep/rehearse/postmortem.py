@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.check import image_of, sources_of
 from vhdprep.disk.backend import load_backend
 from vhdprep.errors import Unreadable
-from vhdprep.guest import accounts, provisioner
+from vhdprep.guest import accounts, provisioner, ssh
 from vhdprep.model import Target
 from vhdprep.rehearse import twins
 from vhdprep.rehearse.console import ARTEFACTS
@@ -28,6 +29,10 @@ MAX_LOG = 4 * 1024 * 1024
 """Bytes of a log that are read, from its end."""
 MAX_WORDS = 6
 """Lines of one log that are told."""
+MAX_WORD, MAX_SOURCE = 300, 200
+"""Characters of one such line, and of where cloud-init's data came from."""
+_KEY_FILES = ".ssh/authorized_keys .ssh/authorized_keys2"
+"""Where sshd looks by itself."""
 _USER_DATA = ("/var/lib/cloud/instances/*/user-data.txt", "/var/lib/waagent/CustomData")
 _RESULT = "/var/lib/cloud/data/result.json"
 _AGENT_LOG = "/var/log/waagent.log"
@@ -73,24 +78,31 @@ def look(
             if image.guest is None:
                 return Found(unread=(image.no_guest or "no operating system was recognised",))
             stale = tuple(f"{each.id}: {each.reason}" for each in image.guest.volumes if each.read and each.needed and each.reason)
-            return _look(image.guest, identity)._replace(unread=stale)
+            return _doubted(_look(image.guest, identity), identity, stale)
     except Unreadable as error:
         return Found(unread=(str(error),))
 
 
+def _doubted(found: Found, identity: Identity, stale: tuple[str, ...]) -> Found:
+    """What waits in a journal was not read: then only what was found is certain, not what was missed."""
+    if not stale:
+        return found
+    host = found.host if found.host == identity.host else None
+    return found._replace(host=host, user=found.user or None, key=found.key or None, marker=found.marker or None, unread=stale)
+
+
 def _look(guest: Guest, identity: Identity) -> Found:
-    files = guest.files
-    home = _try(lambda: next((each.home for each in accounts.accounts(guest) if each.name == identity.user), ""))
-    result = _json(guest, _RESULT)
-    version = result.get("v1") if isinstance(result.get("v1"), dict) else {}
-    assert isinstance(version, dict)
+    home = _try(lambda: next((each.home or "/" for each in accounts.accounts(guest) if each.name == identity.user), ""))
+    result = _json(guest, _RESULT).get("v1")
+    version = result if isinstance(result, dict) else {}
+    source, errors = version.get("datasource"), version.get("errors")
     return Found(
-        host=_try(lambda: (files.text("/etc/hostname") or "").strip().partition("\n")[0]),
+        host=_try(lambda: _host(guest)),
         user=None if home is None else bool(home),
-        key=_try(lambda: _holding(guest, (f"{home}/.ssh/authorized_keys",), identity.public_key.split()[1].encode()) if home else ""),
+        key=None if home is None else _try(lambda: _key(guest, home, identity)),
         marker=_try(lambda: _holding(guest, _USER_DATA, identity.marker.encode())),
-        source=str(version.get("datasource") or "")[:200],
-        errors=tuple(str(each)[:300] for each in _list(version.get("errors")))[:MAX_WORDS],
+        source=source[:MAX_SOURCE] if isinstance(source, str) else "",
+        errors=tuple(each[:MAX_WORD] for each in errors if isinstance(each, str))[:MAX_WORDS] if isinstance(errors, list) else (),
         agent_words=_words(guest, _AGENT_LOG, (" ERROR ",)),
         cloud_words=_words(guest, _CLOUD_LOG, ("[WARNING]", "[ERROR]", "[CRITICAL]")),
         why=_who(guest),
@@ -98,8 +110,28 @@ def _look(guest: Guest, identity: Identity) -> Found:
     )
 
 
+def _host(guest: Guest) -> str:
+    """The first line of ``/etc/hostname`` that is no comment (hostname(5))."""
+    lines = (each.strip() for each in (guest.files.text("/etc/hostname") or "").splitlines())
+    return next((each for each in lines if each and not each.startswith("#")), "")
+
+
+def _key(guest: Guest, home: str, identity: Identity) -> str:
+    """The first file with the new key, of those that sshd looks into for this user (``AuthorizedKeysFile``, sshd_config(5))."""
+    if not home:
+        return ""
+    value, _ = ssh.options(guest).get("authorizedkeysfile", (_KEY_FILES, ""))
+    tokens = {"%%": "%", "%h": home, "%u": identity.user}
+    named = [re.sub("%[%hu]", lambda token: tokens[token[0]], each) for each in value.split()[:MAX_WORDS]]
+    paths = [each if each.startswith("/") else f"{home.rstrip('/')}/{each}" for each in (*named, *_KEY_FILES.split())]
+    return _holding(guest, tuple(paths), identity.public_key.split()[1].encode())
+
+
 def _who(guest: Guest) -> tuple[str, ...]:
-    return tuple(f"{each.where}: {each.value}" for each in provisioner.find(guest).because)
+    try:
+        return tuple(f"{each.where}: {each.value}" for each in provisioner.find(guest).because)
+    except Unreadable:
+        return ()
 
 
 def _holding(guest: Guest, patterns: Sequence[str], wanted: bytes) -> str:
@@ -129,21 +161,16 @@ def _words(guest: Guest, path: str, wanted: Sequence[str]) -> tuple[str, ...]:
         text = guest.files.read(path, MAX_LOG, max(0, found.size - MAX_LOG)).decode(errors="replace")
     except Unreadable as error:
         return (f"{path} could not be read: {error}",)
-    found_words = (each.strip()[:300] for each in text.splitlines() if any(word in each for word in wanted) and not ARTEFACTS.search(each))
+    found_words = (each.strip()[:MAX_WORD] for each in text.splitlines() if any(word in each for word in wanted) and not ARTEFACTS.search(each))
     return tuple(dict.fromkeys(found_words))[-MAX_WORDS:]
 
 
 def _json(guest: Guest, path: str) -> dict[str, object]:
     try:
-        text = guest.files.text(path)
-        values = json.loads(text) if text else {}
+        values = json.loads(guest.files.read(path, MAX_LOG) or b"{}")  # as bytes: one line of it may be longer than any of a configuration file
     except (Unreadable, ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
 
 
 def _try(read: Callable[[], str]) -> str | None:

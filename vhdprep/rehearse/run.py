@@ -189,8 +189,9 @@ async def _boot(
     async with AsyncExitStack() as stack:
         net = await stack.enter_async_context(open_network(who, journal, Platform(who, journal, wish.without, offered), namespace=wish.namespace))
         served = [socket.socketpair() for _ in readers]
-        for reader, (ours, _) in zip(readers, served, strict=True):
-            stack.callback(nbd.Server(reader, ours).close)
+        servers = [nbd.Server(reader, ours) for reader, (ours, _) in zip(readers, served, strict=True)]
+        for each in servers:
+            stack.callback(each.close)
         ours, theirs = socket.socketpair()
         dvd_file = None if "dvd" in wish.without else _memory("dvd", dvd.make({dvd.FILE: dvd.ovf_env(who)}))
         variables = _memory("variables", host.variables.read_bytes(), writable=True) if host.variables else None
@@ -202,24 +203,33 @@ async def _boot(
         stack.push_async_callback(machine.close)
         blind = "imds" in wish.without
         limits = wish.limits or watch.patience(without_metadata=blind)
-        follow = watch.Watch(machine, journal, who, key, await net.ssh(machine), limits, goes_on=blind)  # metadata that is missing is told of first
+        address = await net.ssh(machine)
+        follow = watch.Watch(machine, journal, who, key, address, limits, goes_on=blind)  # metadata that is missing is told of first
         ended = await follow.until_done(show)
-        if ended == "ended" and not machine.shut_down and not journal.reached.get(Milestone.READY):
+        if ended == "ended" and not machine.shut_down:
             raise RehearsalFailed(
                 f"the emulator ended by itself: {machine.complaint.decode(errors='replace').strip()[-500:] or 'it does not say why'}"
             )
+        if address is None and ended != "ended":
+            raise RehearsalFailed("the emulator does not say where the guest's SSH server is reached, so whether it answers cannot be told")
         screen = "" if machine.console.bytes else await machine.picture()
         if follow.session is not None:
             follow.looked |= await follow.session.look(ssh.LATE)
             await follow.session.quiesce()
             await follow.session.close()
-        else:
+        elif any(each in journal.reached for each in (Milestone.KERNEL, Milestone.DHCP, Milestone.LOGIN)):  # else there is nobody who listens
             await machine.switch_off()
         seen = Seen(
             who, ended, dict(journal.reached), tuple(journal.calls), tuple(journal.health), dict(journal.tried), machine.console.stopped,
             machine.console.bytes, machine.resets, follow.refused, follow.looked, postmortem.Found(), wish.without,
+            guesses={each: _why(hardware, each) for each in hardware.guesses}, unserved=next((each.failed for each in servers if each.failed), ""),
         )  # fmt: skip
         return Booted(seen, machine.console.matter(), screen, tuple(net.relay.identifiers))
+
+
+def _why(hardware: Hardware, device: str) -> str:
+    """Why it was only guessed, in the words of ``choices``."""
+    return next((each for each in hardware.why if each.startswith(f"{device}: ")), device)
 
 
 def _memory(name: str, content: bytes, *, writable: bool = False) -> int:

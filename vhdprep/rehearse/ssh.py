@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import BackendUnavailable
+from vhdprep.rehearse.identity import CUSTOM_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ LATE = {
     "agent": "for u in walinuxagent waagent; do systemctl is-enabled $u.service; systemctl is-active $u.service; done 2>/dev/null",
     "cloud-init": "timeout 40 cloud-init status --wait --long",
     "failed": "systemctl --failed --no-legend --plain",
+    "custom data": f"cat {CUSTOM_DATA}",
 }
 """The same, when everything has come up, or had its time for it."""
 
@@ -109,6 +111,9 @@ class Session:
                 await process.wait()
         except TimeoutError:
             pass
+        except asyncio.CancelledError:  # whoever waited has given up: nobody else ends the client
+            await session.close()
+            raise
         with suppress(ProcessLookupError):
             process.kill()
         _, complaint = await process.communicate()
@@ -128,7 +133,7 @@ class Session:
             with suppress(OSError):
                 self._process.stdin.write(_QUIESCE)
                 await self._process.stdin.drain()
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, ValueError):  # ValueError: a line longer than any answer may be
             async with asyncio.timeout(_BANNER_SECONDS * 2):
                 assert self._process.stdout
                 while line := await self._process.stdout.readline():

@@ -7,6 +7,7 @@ import base64
 import ctypes
 import logging
 import os
+import resource
 import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ MAX_RESETS = 5
 """Resets of a first boot; relabelling for SELinux and growing a root take one each."""
 _CHUNK = 64 * 1024
 _ANSWER_SECONDS = 20
+_QUIT_SECONDS = 5
+_DRAIN_SECONDS = 0.2
 _OFF_SECONDS = 12
 _MENU_SECONDS = 30
 _PR_SET_PDEATHSIG = 1
@@ -61,22 +64,27 @@ class Machine:
         """Switch it on; ``control``: our end of the socket for QMP.
 
         Raises:
-            RehearsalFailed: the emulator does not start.
+            RehearsalFailed: the emulator does not start; all descriptors that were given are closed then.
         """
         from qemu.qmp import QMPClient, QMPError
 
         journal.power_on()
-        process = await asyncio.create_subprocess_exec(
-            *words,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            pass_fds=tuple(pass_on),
-            start_new_session=True,
-            preexec_fn=_die_with(os.getpid()),
-        )
-        for each in pass_on:  # the emulator's end; ours would keep it from ever seeing ours closed
-            os.close(each)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *words,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                pass_fds=tuple(pass_on),
+                start_new_session=True,
+                preexec_fn=_die_with(os.getpid()),
+            )
+        except OSError as error:
+            control.close()
+            raise RehearsalFailed(f"the emulator does not start: {error}") from error
+        finally:
+            for each in pass_on:  # the emulator's end; ours would keep it from ever seeing ours closed
+                os.close(each)
         logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)  # what goes wrong is raised, too
         client = QMPClient("vhdprep")
         try:
@@ -86,16 +94,21 @@ class Machine:
             with suppress(ProcessLookupError):
                 process.kill()
             _, said = await process.communicate()
+            control.close()
             raise RehearsalFailed(f"the emulator does not start: {said.decode(errors='replace').strip()[-500:] or error}") from error
         return cls(process, client, journal)
 
     async def close(self) -> None:
-        """End it at once."""
+        """End it: by its own leave, so that it writes what it holds of the overlay, else by force."""
+        from qemu.qmp import QMPError
+
+        with suppress(QMPError, OSError, EOFError, TimeoutError):
+            async with asyncio.timeout(_QUIT_SECONDS):
+                await self._control.execute("quit")
+                await self._process.wait()
         with suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
-        from qemu.qmp import QMPError
-
         with suppress(QMPError, OSError, EOFError, TimeoutError):
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await self._control.disconnect()
@@ -193,14 +206,13 @@ class Machine:
 
     async def _wait(self) -> None:
         await self._process.wait()
+        await asyncio.sleep(_DRAIN_SECONDS)  # for its last events and words, which tell whether the guest wanted it
         self.ended.set()
         self._journal.changed.set()
 
 
 def limit_files(process: int) -> None:
     """Bound what a process can write to one file."""
-    import resource
-
     resource.prlimit(process, resource.RLIMIT_FSIZE, (MAX_OVERLAY, MAX_OVERLAY))
 
 

@@ -73,12 +73,14 @@ class Watch:
         self._last, self._seen = 0.0, -1
 
     async def until_done(self, show: Callable[[Milestone | None, float], None]) -> str:
-        """Why the wait ended: ``done``, ``stopped``, ``ended``, ``refused``, ``late``, ``silent`` or ``resets``."""
+        """Why the wait ended: ``done``, ``stopped``, ``ended``, ``refused``, ``late``, ``slow``, ``silent`` or ``resets``."""
         probe = asyncio.ensure_future(self._probe())
         try:
             while True:
                 self._journal.changed.clear()
                 show(max(self._journal.reached, key=list(Milestone).index, default=None), self._journal.seconds())
+                if probe.done():
+                    probe.result()  # if it broke, nobody may be told that the guest cannot be reached
                 if (why := await self._why_end()) is not None:
                     return why
                 try:
@@ -102,8 +104,10 @@ class Watch:
             return "refused"
         if self._machine.resets > MAX_RESETS:
             return "resets"
-        if now > limits.total or self._overdue(now) or self._elsewhere():
+        if self._overdue(now) or self._elsewhere():
             return "late"
+        if now > limits.total:
+            return "slow"
         if await self._silent(now):
             return "silent"
         return "done" if self._complete(now) else None
