@@ -12,8 +12,9 @@ import pytest
 
 from fixtures import manpage
 from tests.cli.test_cli import ROOT, run
-from vhdprep.cli import common
+from vhdprep.cli import progress as progress_module
 from vhdprep.cli.completion import Shell
+from vhdprep.cli.progress import Progress
 
 PROGRAM = "import sys; sys.argv[0] = 'vhdprep'; from vhdprep.cli import main; main()"
 
@@ -110,9 +111,9 @@ class Terminal(io.StringIO):
 
 def test_progress_shows_share_rate_and_time_left_once_it_takes_long(monkeypatch):
     now = iter([0.0, *(0.0, 0.3, 1.5, 3.0)])
-    monkeypatch.setattr(common.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: next(now))
     monkeypatch.setattr(sys, "stderr", Terminal())
-    with common.Progress(after=1) as progress:
+    with Progress(after=1) as progress:
         for done in (0, 10, 100, 200):
             progress(done, 400, "rules")
         assert sys.stderr.getvalue() == "\r\033[Krules 25 %, 67 a second, 4 s left\r\033[Krules 50 %, 67 a second, 3 s left"
@@ -120,6 +121,6 @@ def test_progress_shows_share_rate_and_time_left_once_it_takes_long(monkeypatch)
 
 
 def test_progress_is_silent_where_nobody_looks(capsys):
-    with common.Progress() as progress:
+    with Progress() as progress:
         progress(1, 2, "copy")
     assert capsys.readouterr() == ("", "")

@@ -54,7 +54,6 @@ def test_everything_there_is_told_in_full():
         "virtio-scsi",
         "virtio-net",
         "virtio-scsi",
-        2,
         (),
         (
             UEFI,

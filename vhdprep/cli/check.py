@@ -9,6 +9,7 @@ import typer
 
 from vhdprep.cli import common, digests
 from vhdprep.cli import gate as gates
+from vhdprep.cli.progress import Progress
 from vhdprep.errors import UsageError
 from vhdprep.isolate import finished, shield
 from vhdprep.model import Target
@@ -73,7 +74,7 @@ def check(
     chosen = select(known, tuple(selected or ()), tuple(ignored or ()))
     left_out = len(known) - len(chosen)
     key = common.read_key(key_file)
-    with common.Progress(after=1) as progress:
+    with Progress(after=1) as progress:
         report = run_check(
             subject.path,
             chosen,

@@ -10,6 +10,7 @@ import typer
 
 from vhdprep import location
 from vhdprep.cli import common
+from vhdprep.cli.progress import Progress
 from vhdprep.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def take(subject: common.Subject, attest: Path | None, key: Path | None, *, want
         raise UsageError("a tree has no digest; name an IMAGE")
     from vhdprep.vhd import digest
 
-    with common.Progress() as progress:
+    with Progress() as progress:
         return digest.take(on_this_machine((subject.path, *subject.data)), progress)
 
 

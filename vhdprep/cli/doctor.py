@@ -94,7 +94,7 @@ def _say_rehearsal() -> None:
     except BackendUnavailable as error:
         typer.echo(f"  missing  {'QEMU':<13} not done without it: {what}: {error}")
         return
-    speed = "with KVM" if firmware.accelerated(host) else "without KVM: a boot takes two minutes"
+    speed = "with KVM" if firmware.accelerated() else "without KVM: a boot takes two minutes"
     typer.echo(f"  works    {'QEMU':<13} {host.version:<14} {what}, {speed}")
     if why := namespace.obstacle():
         typer.echo(f"  missing  {'namespace':<13} rehearse --network namespace, of which the relay has no need: {why}")

@@ -13,6 +13,7 @@ import typer
 from vhdprep.cli import check as checking
 from vhdprep.cli import common, digests
 from vhdprep.cli import gate as gates
+from vhdprep.cli.progress import Progress
 from vhdprep.errors import UsageError
 from vhdprep.fleet.report import REPORTERS
 
@@ -116,7 +117,7 @@ def check(
     kept = Results(results, load(options).current, fresh=fresh) if results else None
     stopped: list[bool] = []
     _end_as_interrupted()
-    with common.Progress(after=1) as progress:
+    with Progress(after=1) as progress:
         summary = judge_all(Plan(named, options, number, scheduler, kept, timeout or cells.MAX_WAIT), progress, on_stop=lambda: stopped.append(True))
     if quiet and not output:
         pairs = pairs[1:]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vhdprep.cli import common
+from vhdprep.cli.progress import Progress
 from vhdprep.errors import UsageError
 from vhdprep.gate import Gate
 from vhdprep.model import Severity
@@ -45,6 +45,6 @@ def read(subject: Location, waivers: Path | None, baseline: Path | None, fail_on
 
         found = waiving.load(waivers, [rule.id for rule in load_rules(rules)])
         if waiving.names_digest(found) and isinstance(subject, Path) and subject.is_file():
-            with common.Progress() as progress:
+            with Progress() as progress:
                 digest = waiving.digest(subject, progress)
     return Gate(found, digest, baseline, Severity(fail_on))

@@ -11,6 +11,7 @@ import typer
 
 from vhdprep.cli import common
 from vhdprep.cli.check import AsOption, IgnoreOption, QuietOption, SelectOption
+from vhdprep.cli.progress import Progress
 from vhdprep.errors import UsageError
 from vhdprep.model import Target
 from vhdprep.report.words import exit_code, safe
@@ -98,7 +99,7 @@ def prepare(
 
     assert copy is not None
     try:
-        with common.Progress() as progress:
+        with Progress() as progress:
             made = run_prepare(source, copy, wish, reviewed=reviewed, progress=progress)
     except KeyboardInterrupt:
         typer.echo("vhdprep: interrupted; no copy was made, and the image is as it was", err=True)

@@ -10,14 +10,15 @@ import typer
 
 from vhdprep.cli import common
 from vhdprep.cli.check import AsOption, IgnoreOption, QuietOption, SelectOption
-from vhdprep.errors import UsageError
+from vhdprep.cli.progress import Milestones
+from vhdprep.errors import BackendUnavailable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from vhdprep.model import Target
-    from vhdprep.rehearsal import Milestone, Rehearsal
+    from vhdprep.rehearsal import Rehearsal
 
 PARTS = ("dvd", "imds")
 """Parts of the platform that can be left out."""
@@ -53,6 +54,7 @@ def rehearse(
     The image is only read, and no packet leaves the machine. Exit code: 0 ready and rehearsed, 1 one of them is not, 2 nothing
     was judged, 3 one of them cannot be told.
     """
+    _need_linux()
     from vhdprep.rehearse import namespace
     from vhdprep.rehearse.run import Wish
     from vhdprep.rehearse.run import rehearse as run_rehearse
@@ -81,7 +83,7 @@ def rehearse(
         without=frozenset(without or ()),
         namespace=network == "namespace",
     )
-    with _Milestones() as show:
+    with Milestones() as show:
         report = run_rehearse(path, wish, show)
     if quiet and not output:
         pairs = pairs[1:]
@@ -98,33 +100,19 @@ def booting(target: Target) -> Callable[[Sequence[Path]], Rehearsal]:
     Raises:
         BackendUnavailable: something is not installed that it takes, which is better known before an hour of copying.
     """
+    _need_linux()
     from vhdprep.rehearse import firmware
     from vhdprep.rehearse.run import Wish, boot
 
     firmware.find(uefi=True)
 
     def rehearse_copies(disks: Sequence[Path]) -> Rehearsal:
-        with _Milestones() as show:
+        with Milestones() as show:
             return boot(disks[0], Wish((), target, tuple(disks[1:])), show)
 
     return rehearse_copies
 
 
-class _Milestones:
-    """One line on standard error that shows the milestone reached; nothing where that is no terminal."""
-
-    def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
-
-    def __enter__(self) -> _Milestones:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
-
-    def __call__(self, milestone: Milestone | None, seconds: float) -> None:
-        if self._shown:
-            sys.stderr.write(f"\r\033[K{seconds:4.0f} s  {milestone or 'switched on'}")
-            sys.stderr.flush()
+def _need_linux() -> None:
+    if sys.platform != "linux":
+        raise BackendUnavailable("images are rehearsed on Linux alone, a virtual machine of it included; every other command works here")

@@ -10,6 +10,7 @@ import typer
 
 from vhdprep import location
 from vhdprep.cli import common, digests
+from vhdprep.cli.progress import Progress
 from vhdprep.errors import NotProven, UsageError
 from vhdprep.report.words import safe
 
@@ -46,7 +47,7 @@ def verify(
     given = savedreport.read(saved).values if saved else None
     images = digests.on_this_machine([location.parse(each) for each in (image, *(data or ()))])
     try:
-        with common.Progress() as progress:
+        with Progress() as progress:
             proven = prove(attestation, key, images, load_rules(tuple(rules or ())), progress)
         if given is not None and json.dumps(given, sort_keys=True) != json.dumps(proven.report, sort_keys=True):
             raise NotProven(f"{saved}: is not the report that was attested")

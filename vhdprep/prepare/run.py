@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from vhdprep import isolate
 from vhdprep.check import Clock, judge_image, look_again, open_image
 from vhdprep.compare import compare
-from vhdprep.disk.backend import REPLAYED
 from vhdprep.errors import CopyFailed, UsageError
-from vhdprep.model import Finding, Outcome, Report, Severity, Target
+from vhdprep.model import Finding, Outcome, Report, Target
 from vhdprep.prepare import plan as plans
-from vhdprep.prepare import planfile, secondopinion
+from vhdprep.prepare import planfile, refusals, secondopinion
 from vhdprep.prepare.copies import open_copies
 from vhdprep.prepare.draft import DraftDisk
 from vhdprep.prepare.source import open_source
-from vhdprep.remedy import Manual
 from vhdprep.verdict import judge
 from vhdprep.vhd import convert
 
@@ -44,9 +42,6 @@ ROOM = 64 * 1024 * 1024
 
 _SHOWN = 200
 """Characters of a plan's terms that are quoted."""
-
-_TABLE = "disk-table-valid"
-"""The rule that fails where partitions lie outside the disk: nothing that is done to the rest makes such a disk better."""
 
 
 class Wish(NamedTuple):
@@ -134,8 +129,8 @@ def prepare(
     sources = (source, *wish.data)
     with open_copies(destination, sources) as work:
         looked = look(source, wish)
-        _refuse_unclean(looked)
-        _refuse_hiding(looked.report)
+        refusals.unclean(looked.volumes)
+        refusals.hiding(looked.report)
         open_journals = {each.id for each in looked.volumes if each.state == "unclean"}
         if reviewed is not None:
             _compare(reviewed, looked, make_terms(source, destination.parent, looked.report, wish))
@@ -164,8 +159,9 @@ def _finish(work: Copies, looked: Looked, after: Report, wish: Wish) -> Prepared
     if worse or new_gaps:
         return Prepared(before, shown, plan, worse, new_gaps, None)
     if wish.rehearse is not None:
-        shown = shown._replace(rehearsal=wish.rehearse([each.path for each in work.disks]))
-        if not shown.rehearsal or not shown.rehearsal.provisions:
+        rehearsal = wish.rehearse([each.path for each in work.disks])
+        shown = shown._replace(rehearsal=rehearsal)
+        if not rehearsal.provisions:
             return Prepared(before, shown, plan, (), (), None)
     work.publish(json.dumps(_ledger(before, shown, plan), indent=2) + "\n", wish.target, wish.declared)
     return Prepared(before, shown, plan, (), (), work.ledger)
@@ -236,18 +232,6 @@ def _of_one_moment(looked: Looked) -> set[str]:
     return {each.id for each in looked.volumes if each.read and each.written is not None} if len(looked.disks) > 1 else set()
 
 
-def _refuse_hiding(report: Report) -> None:
-    """What is wrong with the container itself is gone in a copy, and with it the only sign that its content may be wrong too."""
-    for each in report.findings:
-        about_file = each.rule_id.startswith(("vhd-", "vhdx-")) and each.rule_id != "vhd-name-plain" and each.severity is not Severity.NOTE
-        if each.outcome is not Outcome.FAIL or not isinstance(each.remedy, Manual):
-            continue
-        if each.rule_id == _TABLE:
-            raise CopyFailed(f"this disk is not whole ({each.rule_id}): {each.message} {each.remedy.steps[1]}")
-        if about_file:
-            raise CopyFailed(f"a copy would hide what is wrong with this file ({each.rule_id}): {each.message} {' '.join(each.remedy.steps[:1])}")
-
-
 def _replayed(work: Copies, looked: Looked, wish: Wish, volumes: set[str], reviewed: tuple[Plan, Terms] | None) -> Looked:
     """Let Linux carry out the journals in the copy, and plan by what is there then: the source could only be read without them."""
     from vhdprep.prepare.editor import open_editor
@@ -260,21 +244,6 @@ def _replayed(work: Copies, looked: Looked, wish: Wish, volumes: set[str], revie
     if reviewed is not None and plan.changes != looked.planned.plan.changes:
         raise UsageError("a journal of this image was open, and with it carried out other changes are needed than the plan's; prepare without --plan")
     return looked._replace(planned=again.planned._replace(plan=plan), disks=again.disks)
-
-
-def _refuse_unclean(looked: Looked) -> None:
-    """What waits in a journal is not in what was read, and would be lost or mixed with the changes."""
-    for volume in looked.volumes:
-        if volume.state == "hibernated":
-            raise CopyFailed(
-                f"{volume.id}: Windows sleeps on this volume (hibernation or Fast Startup), and writing to it would destroy what it has open;"
-                " start the machine, run: powercfg /h off, shut it down, and run again"
-            )
-        if volume.state == "unclean" and volume.filesystem not in REPLAYED:
-            raise CopyFailed(
-                f"{volume.id}: this {volume.filesystem} was not unmounted cleanly, and what waits in its journal was not read;"
-                " start the machine once more, shut it down, and run again"
-            )
 
 
 def _compare(reviewed: tuple[Plan, Terms], looked: Looked, terms: Terms) -> None:

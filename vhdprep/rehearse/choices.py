@@ -37,12 +37,12 @@ class Hardware(NamedTuple):
     """``virtio-net | e1000e | e1000 | vmxnet3 | rtl8139``"""
     dvd: str
     """The provisioning DVD's bus: ``virtio-scsi | ahci | ide``"""
-    level: int = 2
-    """Of x86-64, that the system was built for: 2 or 3 (AVX2), of which an emulated processor is slower."""
     guesses: tuple[str, ...] = ()
     """Which of ``disk``, ``network card``, ``DVD drive`` could only be guessed: if nothing comes of them, the image is not to blame."""
     why: tuple[str, ...] = ()
     """One sentence for each choice."""
+    level: int = 2
+    """Of x86-64, that the system was built for: 2 or 3 (AVX2), of which an emulated processor is slower."""
 
 
 class _Device(NamedTuple):
@@ -98,7 +98,7 @@ def choose(image: Image) -> Hardware:
     if blind := [drivers.lack(name) for name in _READING if drivers.has(name) is False]:
         drivers.why.append(f"the DVD will not be read, here as on Azure: {', '.join(blind)}")
     machine: Machine = "pc" if "ide" in (disk, dvd) else "q35"
-    return Hardware(firmware, machine, disk, nic, dvd, _level(guest), tuple(drivers.guesses), tuple(drivers.why))
+    return Hardware(firmware, machine, disk, nic, dvd, tuple(drivers.guesses), tuple(drivers.why), _level(guest))
 
 
 def _guest(image: Image) -> Guest:

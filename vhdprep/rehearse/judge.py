@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.rehearsal import Milestone, Outcome, Rehearsal, Witness
 from vhdprep.rehearse import console
+from vhdprep.rehearse.platform import OTHER_CLOUD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,6 @@ MAX_REPORTS = 20
 """First, and last, reports of the guest that are told."""
 CLOUD_INIT, AGENT = "Cloud-Init", "WALinuxAgent"
 """How their User-Agents begin."""
-_OTHER_CLOUD = "metadata of another cloud"
 ARTEFACTS = ("hv-", "hv_", "hyperv", "hypervkvpd", "hypervvssd", "hypervfcopyd", "vboxadd", "vmtoolsd", "open-vm-tools", "qemu-guest-agent")
 """Units that fail for want of Hyper-V's devices, which no emulator of today has; beginnings of their names."""
 _CLOCKS = ("chrony", "chronyd", "ntp", "ntpd", "ntpsec", "phc2sys", "systemd-time-wait-sync")
@@ -100,7 +100,7 @@ def _not_ready(seen: Seen) -> tuple[Outcome, str, str, Milestone | None]:
 
 def _steps(seen: Seen) -> Iterator[tuple[Milestone, str, str]]:
     """Step → what it means that it never came, and what to do; in their order."""
-    other = next((each for each in seen.tried if each.startswith(_OTHER_CLOUD)), None)
+    other = next((each for each in seen.tried if each.startswith(OTHER_CLOUD)), None)
     if other is not None:
         cause = f"It looked for another cloud: it asked for the {other}, and never for Azure's."
         yield Milestone.METADATA, cause, _REMEDIES["datasource"]

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS = 32
 """Connections at a time to all servers together; an agent has two or three. Each may hold ``http.MAX_BODY`` bytes."""
 
+OTHER_CLOUD = "metadata of another cloud"
+"""How what is tried of it begins."""
+
 Server = Literal["metadata", "wire", "hostplugin"]
 
 _NAMES: dict[Server, str] = {"metadata": "metadata", "wire": "wire", "hostplugin": "host plugin"}

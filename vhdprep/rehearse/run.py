@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from vhdprep import isolate
 from vhdprep.check import judge_image, open_image
 from vhdprep.clock import Clock
-from vhdprep.errors import NotRehearsable, RehearsalFailed
+from vhdprep.errors import NotRehearsable, RehearsalFailed, Unreadable
 from vhdprep.guest import provisioner
 from vhdprep.model import Target
-from vhdprep.rehearsal import Milestone, Outcome, Rehearsal
+from vhdprep.rehearsal import Milestone, Outcome, Rehearsal, Witness
 from vhdprep.rehearse import certificates, choices, dvd, firmware, identity, nbd, overlay, postmortem, qemu, ssh, twins, watch
 from vhdprep.rehearse.journal import Journal
 from vhdprep.rehearse.judge import Seen, judge
@@ -104,7 +104,7 @@ def _rehearse(path: Location, wish: Wish, looked: Looked, show: Show) -> Rehears
     if hardware is None:
         return Rehearsal(Outcome.IMPOSSIBLE, looked.refusal, "", None)
     host = firmware.find(uefi=hardware.firmware == "uefi")
-    accelerated = firmware.accelerated(host)
+    accelerated = firmware.accelerated()
     first, *others = [_run(path, wish, looked, hardware, host, show, accelerated=accelerated) for _ in range(2 if wish.twins else 1)]
     if not others:
         return first.rehearsal
@@ -125,11 +125,18 @@ def _look(path: Location, wish: Wish, avoid: Mapping[str, str]) -> Looked:
 
 
 def _has_agent(image: Image) -> bool:
-    return image.guest is not None and any(image.guest.files.is_file(each) for each in provisioner.AGENT_PROGRAMS)
+    """Whether an agent is to be waited for; where that cannot be told it is."""
+    try:
+        return image.guest is not None and any(image.guest.files.is_file(each) for each in provisioner.AGENT_PROGRAMS)
+    except Unreadable:
+        return True
 
 
 def _stale(image: Image) -> tuple[str, ...]:
-    return tuple(each for each in _MARKS if image.guest is not None and image.guest.files.lstat(each) is not None)
+    try:
+        return tuple(each for each in _MARKS if image.guest is not None and image.guest.files.lstat(each) is not None)
+    except Unreadable:
+        return ()
 
 
 def _run(path: Location, wish: Wish, looked: Looked, hardware: Hardware, host: Firmware, show: Show, *, accelerated: bool) -> Run:
@@ -151,7 +158,15 @@ def _run(path: Location, wish: Wish, looked: Looked, hardware: Hardware, host: F
     seen = booted.seen._replace(found=found, has_agent=looked.has_agent, stale=looked.stale)
     how = "KVM" if accelerated else "TCG"
     machine = f"QEMU {host.version} with {how}, {hardware.firmware.upper()}, disk on {hardware.disk}, network card {hardware.nic}"
-    rehearsal = judge(seen)._replace(console=booted.console, screen=booted.screen, machine=machine, seconds=round(time.monotonic() - began, 1))
+    rehearsal = judge(seen)
+    chosen = tuple(Witness("machine", "the offline reading", each, None) for each in hardware.why)
+    rehearsal = rehearsal._replace(
+        witnesses=(*rehearsal.witnesses, *chosen),
+        console=booted.console,
+        screen=booted.screen,
+        machine=machine,
+        seconds=round(time.monotonic() - began, 1),
+    )
     return Run(rehearsal, {**found.identity, **{f"DHCP client {each}": twins.Mark("DHCP identity", each) for each in booted.clients}})
 
 

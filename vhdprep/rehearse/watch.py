@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.rehearsal import Milestone
 from vhdprep.rehearse import ssh
+from vhdprep.rehearse.platform import OTHER_CLOUD
 from vhdprep.rehearse.vm import MAX_RESETS
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Patience(NamedTuple):
         return Patience(*(each * factor for each in self))
 
 
+MAX_ELSEWHERE = 25
+"""Requests for another cloud's metadata after which nothing else is waited for; cloud-init asks each one to five seconds."""
 _METADATA_SECONDS = 300
 """How long cloud-init asks for metadata that is not there (canonical/cloud-init ``sources/azure/imds.py``)."""
 
@@ -99,7 +102,7 @@ class Watch:
             return "refused"
         if self._machine.resets > MAX_RESETS:
             return "resets"
-        if now > limits.total or self._overdue(now):
+        if now > limits.total or self._overdue(now) or self._elsewhere():
             return "late"
         if await self._silent(now):
             return "silent"
@@ -108,6 +111,11 @@ class Watch:
     def _at(self, *milestones: Milestone) -> float | None:
         """When the first of these was reached."""
         return min((self._journal.reached[each].seconds for each in milestones if each in self._journal.reached), default=None)
+
+    def _elsewhere(self) -> bool:
+        """Whether it asks for another cloud's metadata over and over."""
+        asked = sum(times for what, times in self._journal.tried.items() if what.startswith(OTHER_CLOUD))
+        return asked >= MAX_ELSEWHERE and Milestone.METADATA not in self._journal.reached
 
     def _overdue(self, now: float) -> bool:
         """Whether a running system has had its time for the next step."""
