@@ -209,6 +209,7 @@ async def _boot(
                 f"the emulator ended by itself: {machine.complaint.decode(errors='replace').strip()[-500:] or 'it does not say why'}"
             )
         screen = "" if machine.console.bytes else await machine.picture()
+        said = machine.console.matter()  # what it says from here on is of its end, which we bring about
         if follow.session is not None:
             follow.looked |= await follow.session.look(ssh.LATE)
             await follow.session.quiesce()
@@ -219,7 +220,7 @@ async def _boot(
             who, ended, dict(journal.reached), tuple(journal.calls), tuple(journal.health), dict(journal.tried), machine.console.stopped,
             machine.console.bytes, machine.resets, follow.refused, follow.looked, postmortem.Found(), wish.without,
         )  # fmt: skip
-        return Booted(seen, machine.console.matter(), screen, tuple(net.relay.identifiers))
+        return Booted(seen, said, screen, tuple(net.relay.identifiers))
 
 
 def _memory(name: str, content: bytes, *, writable: bool = False) -> int:
