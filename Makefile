@@ -8,6 +8,7 @@ BIN      := $(VENV)/bin
 STAMP    := $(VENV)/.ready
 BUILD    := fixtures/.build
 REAL     := $(BUILD)/real
+REAL_13  := $(BUILD)/real-13
 IMAGE    ?=
 ARGS     ?=
 T        ?= tests
@@ -25,11 +26,11 @@ REAL_SOURCES  := $(filter-out fixtures/real/conformance.%,$(wildcard fixtures/re
 REHEARSAL     := qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils ssh:openssh-client debugfs:e2fsprogs
 PEER_TOOLS    := virt-sysprep:guestfs-tools qemu-system-x86_64:qemu-system-x86
 
-.PHONY: help run dev fmt lint type arch test test-all check fixtures real-image conformance boots azurite bench docs fuzz wheel clean tools real-tools
+.PHONY: help run dev fmt lint type arch test test-all check fixtures real-image real-image-13 conformance boots azurite bench docs fuzz wheel clean tools real-tools
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(STAMP) ## check IMAGE=disk.vhd; without IMAGE a demonstration image is built and checked
 ifeq ($(strip $(IMAGE)),)
@@ -85,7 +86,7 @@ arch: $(STAMP) ## who may import whom
 test: $(STAMP) tools ## run the tests (T=path, K=expression, JOBS=processes)
 	$(BIN)/pytest -n $(JOBS) --dist loadfile $(T) $(if $(K),-k '$(K)') $(ARGS)
 
-test-all: $(STAMP) tools real-image ## run the tests with the real Debian image
+test-all: $(STAMP) tools real-image real-image-13 ## run the tests with the real Debian images
 	$(BIN)/pytest -n $(JOBS) --dist loadfile $(T) $(ARGS)
 
 fuzz: $(STAMP) tools ## break hives, LVM2, btrfs, NTFS and UFS at random for SECONDS=60
@@ -96,16 +97,24 @@ check: lint type arch test ## everything that CI asks for
 fixtures: $(STAMP) tools ## build every fixture image
 	$(BIN)/python -m fixtures.build --all
 
+# $(call real,release,folder): build it as root, unless it is there and newer than what it is made of.
+define real
+[ "$$(id -u)" = 0 ] || { echo "make $@ needs root: it builds a Debian root file system"; exit 1; }; \
+{ test -e $(2)/facts.json && test -z "$$(find $(REAL_SOURCES) -newer $(2)/facts.json)"; } || \
+$(PYTHON) fixtures/real/build.py $(2) --release $(1)
+endef
+
 real-image: $(STAMP) real-tools ## build a real Debian 12 as a 30 GiB VHD (needs root, about two minutes)
-	@[ "$$(id -u)" = 0 ] || { echo "make real-image needs root: it builds a Debian root file system"; exit 1; }
-	@{ test -e $(REAL)/facts.json && test -z "$$(find $(REAL_SOURCES) -newer $(REAL)/facts.json)"; } || \
-	 $(PYTHON) fixtures/real/build.py $(REAL)
+	@$(call real,bookworm,$(REAL))
+
+real-image-13: $(STAMP) real-tools ## the same of Debian 13, never used (needs root, about three minutes)
+	@$(call real,trixie,$(REAL_13))
 
 conformance: real-image ## hold the rules against waagent, cloud-init and virt-sysprep run for real (needs root, about three minutes)
 	@$(call need,$(PEER_TOOLS))
 	@$(BIN)/python fixtures/real/conformance.py $(REAL)
 
-boots: real-image ## boot the real Debian, whole and with faults, under the emulated platform; BOOTS=all: every fault, about an hour without KVM
+boots: real-image $(if $(filter all,$(BOOTS)),real-image-13) ## boot the real Debian, whole and with faults, under the emulated platform; BOOTS=all: every fault, about an hour without KVM
 	@$(call need,$(REHEARSAL)); test -e /usr/share/OVMF/OVMF_CODE_4M.fd || $(call install,ovmf)
 	VHDPREP_REHEARSE=$(BOOTS) $(BIN)/pytest tests/rehearse/test_boots.py $(if $(K),-k '$(K)') $(ARGS)
 

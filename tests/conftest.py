@@ -19,6 +19,7 @@ os.environ["VHDPREP_BACKEND"] = "native"  # what does not say otherwise must not
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
 REAL = ROOT / "fixtures" / ".build" / "real"
+REAL_13 = REAL.with_name("real-13")
 _OPENERS = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
 
 
@@ -35,12 +36,13 @@ def image():
 
 @pytest.fixture(scope="session")
 def real_image():
-    """A file of the real Debian guest, by name."""
+    """A file of the real Debian guest, by name; Debian 13 has a place of its own."""
 
     def find(name: str) -> Path:
-        path = REAL / name
+        place, target = (REAL_13, "real-image-13") if name.startswith("debian-13-") else (REAL, "real-image")
+        path = place / name
         if not path.exists():
-            pytest.skip("the real Debian guest is not built; run `make real-image` as root")
+            pytest.skip(f"the real Debian guest is not built; run `make {target}` as root")
         return path
 
     return find

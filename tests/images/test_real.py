@@ -1,4 +1,4 @@
-"""A real Debian 12, used and generalized: what a person who looked at its tree knows, and what the program says."""
+"""A real Debian 12, used and generalized, and a Debian 13: what a person who looked at its tree knows, and what the program says."""
 
 from __future__ import annotations
 
@@ -84,6 +84,14 @@ def test_the_generalized_machine_is_ready(judged):
     assert failed(report, Severity.ERROR) == set()
     assert (report.verdict, report.gaps, report.how_many(Outcome.UNKNOWN)) == (Verdict.READY, (), 0)
     assert len(failed(report)) <= 3
+
+
+def test_another_release_is_ready_as_well(real_image, rules):
+    report = check(real_image("debian-13-generalized.fixed.vhd"), rules)
+    assert (report.verdict, report.gaps, report.how_many(Outcome.UNKNOWN)) == (Verdict.READY, (), 0)
+    assert failed(report) == {"linux-boot-trusted-launch-listed", "linux-nvme-release-listed", "linux-nvme-timeout-raised"}
+    guest = report.guest
+    assert (guest.distro, guest.version, guest.family, guest.boot, guest.generations) == ("debian", "13", "debian", "uefi", (1, 2))
 
 
 @pytest.mark.parametrize("state", ["used", "generalized"])

@@ -41,8 +41,8 @@ def emulator():
 def boot(real_image, tmp_path):
     """Rehearse the real image with a fault."""
 
-    def run(fault=None, *, state="generalized", limits=LIMITS, **wishes):
-        image = real_image(f"debian-12-{state}.fixed.vhd")
+    def run(fault=None, *, release=12, state="generalized", limits=LIMITS, **wishes):
+        image = real_image(f"debian-{release}-{state}.fixed.vhd")
         if fault is not None:
             if DEBUGFS is None:
                 pytest.skip("debugfs is not installed; run: sudo apt-get install e2fsprogs")
@@ -66,13 +66,22 @@ def agents(found):
     ]
 
 
-def test_the_real_debian_is_rehearsed_with_all_evidence(boot):
-    found = boot()
+def everything_was_seen(found):
     assert (found.outcome, found.cause, found.defects, found.missing) == (Outcome.REHEARSED, "", (), None)
     assert {each.milestone for each in found.reached} == set(Milestone)
     assert [seen(found, what) for what in ("new user", "new key", "host name", "custom data")] == [True] * 4
     assert agents(found) == ["Cloud-Init: Ready", "WALinuxAgent: NotReady Provisioning Starting", "WALinuxAgent: Ready"]
     assert found.tried == ()
+
+
+def test_the_real_debian_is_rehearsed_with_all_evidence(boot):
+    everything_was_seen(boot())
+
+
+@everything
+def test_another_release_is_rehearsed_as_well(boot):
+    """Debian 13: systemd-networkd by netplan, as cloud-init configures it from the metadata, and dhcpcd before that."""
+    everything_was_seen(boot(release=13))
 
 
 ROWS = {

@@ -217,6 +217,38 @@ def test_what_cannot_be_told_of_a_grub_configuration_is_said(text, reason):
         grub(text)
 
 
+FIRMWARE = 'fwsetup --is-supported\nif [ "$?" = 0 ]; then\n  menuentry Firmware --id uefi { fwsetup; }\nfi\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "kernel"),
+    [
+        (f"menuentry a {{ linux /a; }}\n{FIRMWARE}", "/a"),
+        (f"set default=1\nmenuentry a {{ linux /a; }}\nmenuentry b {{ linux /b; }}\n{FIRMWARE}", "/b"),
+        (f"set default=b\nmenuentry a {{ linux /a; }}\n{FIRMWARE}menuentry b {{ linux /b; }}", "/b"),
+        (f"set default=9\nmenuentry a {{ linux /a; }}\n{FIRMWARE}", "/a"),
+        (f"set default=s>1\nsubmenu s {{\nmenuentry a {{ linux /a; }}\nmenuentry b {{ linux /b; }}\n{FIRMWARE}}}", "/b"),
+    ],
+)
+def test_an_item_that_may_not_be_there_is_no_matter_behind_the_default(text, kernel):
+    assert grub(text).kernel.named == kernel
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{FIRMWARE}menuentry a {{ linux /a; }}",
+        f"set default=uefi\nmenuentry a {{ linux /a; }}\n{FIRMWARE}",
+        f"set default=1\nmenuentry a {{ linux /a; }}\n{FIRMWARE}menuentry b {{ linux /b; }}",
+        f"set default=nothing\n{FIRMWARE}menuentry a {{ linux /a; }}",
+        f"set default=s>1\nsubmenu s {{\nmenuentry a {{ linux /a; }}\n{FIRMWARE}menuentry b {{ linux /b; }}\n}}",
+    ],
+)
+def test_an_item_that_may_not_be_there_is_undecided_where_the_default_depends_on_it(text):
+    with pytest.raises(Unreadable, match=r"grub\.cfg:\d+: whether GRUB runs `menuentry` there is known only to the running machine"):
+        grub(text)
+
+
 def test_what_does_not_touch_the_entry_may_stay_unknown():
     text = "if loadfont x; then set gfxmode=auto; fi\nif keystatus --shift; then set timeout=-1; else set timeout=5; fi\nmenuentry a { linux /a; }"
     assert grub(text).halt is None

@@ -74,7 +74,7 @@ STOPS = (
 )
 _WORDS = (
     *("panic", "emergency", r"\bfail(?:ed|ure)?\b", r"\berror\b", "timed out", "dependency", "cannot", "unable", "not found", "does not exist"),
-    *("ALERT", "login:", "cloud-init", "waagent", "Linux version"),
+    *("ALERT", r"\bwarn(?:ing)?\b", "login:", r"cloud-init v\.", "waagent", "Linux version"),
 )
 _MATTERS = re.compile("|".join(_WORDS), re.IGNORECASE)
 

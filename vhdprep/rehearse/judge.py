@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.rehearsal import Milestone, Outcome, Rehearsal, Witness
+from vhdprep.rehearse import console
 from vhdprep.rehearse.causes import REMEDIES, Cause, broke_off, failed_later, guessed, not_ready, unproven, unreachable
 
 if TYPE_CHECKING:
@@ -181,8 +182,13 @@ def _witnesses(seen: Seen) -> Iterator[Witness]:
         yield Witness("source of cloud-init's data", "/var/lib/cloud/data/result.json", found.source, None)
     yield from (Witness("what cloud-init says", "/var/log/cloud-init.log", each, None) for each in (*found.errors, *found.cloud_words))
     yield from (Witness("what the agent says", "/var/log/waagent.log", each, None) for each in found.agent_words)
-    yield from (Witness(f"over SSH: {name}", "ssh", value[:MAX_TOLD] or "nothing", None) for name, value in seen.looked.items())
+    yield from (Witness(f"over SSH: {name}", "ssh", _without_artefacts(value)[:MAX_TOLD] or "nothing", None) for name, value in seen.looked.items())
     yield from (Witness("not read afterwards", "the disk", each, None) for each in found.unread)
+
+
+def _without_artefacts(text: str) -> str:
+    """cloud-init repeats each message that it cannot hand to Hyper-V, by the dozen, in the account of its state."""
+    return "\n".join(line for line in text.splitlines() if not console.ARTEFACTS.search(line))
 
 
 def _set_up(seen: Seen) -> Iterator[Witness]:

@@ -213,6 +213,7 @@ async def _boot(
         if address is None and ended != "ended":
             raise RehearsalFailed("the emulator does not say where the guest's SSH server is reached, so whether it answers cannot be told")
         screen = "" if machine.console.bytes else await machine.picture()
+        said = machine.console.matter()  # what it says from here on is of its end, which we bring about
         if follow.session is not None:
             follow.looked |= await follow.session.look(ssh.LATE)
             await follow.session.quiesce()
@@ -224,7 +225,7 @@ async def _boot(
             machine.console.bytes, machine.resets, follow.refused, follow.looked, postmortem.Found(), wish.without,
             guesses={each: _why(hardware, each) for each in hardware.guesses}, unserved=next((each.failed for each in servers if each.failed), ""),
         )  # fmt: skip
-        return Booted(seen, machine.console.matter(), screen, tuple(net.relay.identifiers))
+        return Booted(seen, said, screen, tuple(net.relay.identifiers))
 
 
 def _why(hardware: Hardware, device: str) -> str:

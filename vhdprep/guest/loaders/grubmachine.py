@@ -118,7 +118,7 @@ class Machine:
             elif isinstance(each, If):
                 status = self._branch(each, place)
             elif each.name is None:
-                self._give_up([each], f"{place}:{each.line}")
+                self._give_up(each, place)
             else:
                 for word in self.words(each.words, f"{place}:{each.line}"):
                     self.variables[each.name] = word
@@ -130,24 +130,27 @@ class Machine:
         for condition, body in each.branches:
             holds = self._run(condition, place)
             if holds is None:
-                self._give_up([each], f"{place}:{each.line}")
+                self._give_up(each, place)
                 return None
             if holds:
                 return self._run(body, place)
         return True
 
-    def _give_up(self, statements: Iterable[Statement], where: str) -> None:
-        """Leave out what may or may not be run: variables that it sets are not known from here on.
+    def _give_up(self, statement: Statement, place: str) -> None:
+        """Leave out what may or may not be run: variables that it sets are not known from here on, and items that it adds are doubtful.
 
         Raises:
             Unreadable: the entry may depend on more of it than that.
         """
-        waiting, entered = [*commands(statements)], set()
+        waiting, entered = [*commands([statement])], set()
         while waiting:
             each = waiting.pop()
             name = each.words[0]
+            if name in ("menuentry", "submenu") and each.block is not None:
+                self.items += (item._replace(doubtful=True) for item in self._item(each, place))
+                continue
             if name in _DECIDING:
-                raise Unreadable(f"{where}: whether GRUB runs `{name}` there is known only to the running machine")
+                raise Unreadable(f"{place}:{statement.line}: whether GRUB runs `{name}` there is known only to the running machine")
             if name in self._functions and name not in entered:
                 entered.add(name)
                 waiting += commands(grubscript.parse(*self._functions[name]))
