@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from vhdprep.cli import progress
 from vhdprep.cli import rehearse as command
 from vhdprep.model import Target
 from vhdprep.rehearsal import Milestone
@@ -137,12 +138,12 @@ def test_a_report_never_lands_on_the_image(image, tmp_path, no_programs):
 
 
 def test_the_last_step_is_shown_on_a_terminal_alone(capsys, monkeypatch):
-    with command._Milestones() as show:
+    with progress.Milestones() as show:
         show(None, 0)
         show(Milestone.KERNEL, 8.2)
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with command._Milestones() as show:
+    with progress.Milestones() as show:
         show(None, 0)
         show(Milestone.KERNEL, 8.2)
     assert capsys.readouterr().err == "\r\033[K   0 s  switched on\r\033[K   8 s  the kernel started\r\033[K"

@@ -213,7 +213,7 @@ async def _boot(
         if address is None and ended != "ended":
             raise RehearsalFailed("the emulator does not say where the guest's SSH server is reached, so whether it answers cannot be told")
         screen = "" if machine.console.bytes else await machine.picture()
-        said = machine.console.matter()  # what it says from here on is of its end, which we bring about
+        said, stopped = machine.console.matter(), machine.console.stopped  # what it says from here on is of its end, which we bring about
         if follow.session is not None:
             follow.looked |= await follow.session.look(ssh.LATE)
             await follow.session.quiesce()
@@ -221,7 +221,7 @@ async def _boot(
         elif any(each in journal.reached for each in (Milestone.KERNEL, Milestone.DHCP, Milestone.LOGIN)):  # else there is nobody who listens
             await machine.switch_off()
         seen = Seen(
-            who, ended, dict(journal.reached), tuple(journal.calls), tuple(journal.health), dict(journal.tried), machine.console.stopped,
+            who, ended, dict(journal.reached), tuple(journal.calls), tuple(journal.health), dict(journal.tried), stopped,
             machine.console.bytes, machine.resets, follow.refused, follow.looked, postmortem.Found(), wish.without,
             guesses={each: _why(hardware, each) for each in hardware.guesses}, unserved=next((each.failed for each in servers if each.failed), ""),
         )  # fmt: skip
