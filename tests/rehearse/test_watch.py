@@ -124,8 +124,13 @@ def test_each_step_has_its_own_time():
     assert follow({10: [mark(M.READY)], 50: [mark(M.LOGIN)]}) == ("late", 50 + 60 + 1)
 
 
+def test_who_took_long_to_come_up_gets_half_of_that_for_each_step():
+    assert follow({170: [mark(M.READY, M.LOGIN)]}) == ("late", 170 + 85 + 1)
+    assert follow({170: [mark(M.READY, M.LOGIN)], 250: [mark(M.SSH)]}) == ("late", 250 + 85 + 1)
+
+
 def test_a_machine_that_is_at_work_until_the_time_is_up_is_slow_and_not_late():
-    assert follow({5: [mark(M.KERNEL, M.DHCP)]}) == ("slow", 301)
+    assert follow({5: [mark(M.KERNEL, M.DHCP)]}) == ("slow", 601)
 
 
 def test_a_machine_that_does_nothing_is_not_waited_for():
@@ -139,16 +144,16 @@ def test_a_byte_a_request_or_a_disk_access_is_a_sign_of_life():
 
 
 def test_after_ready_silence_is_no_end():
-    assert follow({5: [mark(M.READY)]}, quiet=range(10, 1000)) == ("slow", 301)
+    assert follow({5: [mark(M.READY)]}, quiet=range(10, 1000)) == ("slow", 601)
 
 
 def test_stretched_limits_stretch_each_of_them():
-    assert Patience().stretched(2) == Patience(600, 120, 120, 10, 80)
+    assert Patience().stretched(2) == Patience(1200, 120, 120, 10, 80)
     assert follow({10: [mark(M.LOGIN)]}, LIMITS.stretched(2)) == ("late", 10 + 120 + 1)
 
 
 @pytest.mark.parametrize(
-    ("load", "without", "expected"), [(0.5, False, (300, 60)), (99, False, (600, 120)), (0.5, True, (600, 360)), (99, True, (900, 420))]
+    ("load", "without", "expected"), [(0.5, False, (600, 60)), (99, False, (1200, 120)), (0.5, True, (900, 360)), (99, True, (1500, 420))]
 )
 def test_how_long_is_waited_by_how_busy_the_host_is(monkeypatch, load, without, expected):
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0))

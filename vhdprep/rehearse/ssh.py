@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 MAX_ANSWER = 256 * 1024
 """Bytes of everything that one look around prints."""
-_BANNER_SECONDS = 5
-_LOGIN_SECONDS = 40
+_BANNER_SECONDS = 15
+_LOGIN_SECONDS = 110
+"""A little less than ``LoginGraceTime``: servers since OpenSSH 9.8 punish an address that comes and goes, and a busy emulator needs half a minute."""
 _LOOK_SECONDS = 60
 
 EARLY = {

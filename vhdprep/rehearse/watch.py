@@ -25,10 +25,11 @@ Show = "Callable[[Milestone | None, float], None]"
 class Patience(NamedTuple):
     """How long each thing may take, in seconds."""
 
-    total: float = 300
+    total: float = 600
     """From power-on to the end, whatever happens."""
     ready: float = 60
-    """From a running system (a login prompt, cloud-init's last words) to Ready; then to a login, and to the agent's status."""
+    """From a running system (a login prompt, cloud-init's last words) to Ready; then to a login, and to the agent's status. Whoever needed
+    more than twice as long to come up gets half of that: systemd offers a login prompt while much else still starts."""
     silence: float = 60
     """Without a byte on the console, a packet or a disk access."""
     grace: float = 5
@@ -131,7 +132,7 @@ class Watch:
         if missing is None:
             return False
         before = max([running, *(self._journal.reached[each].seconds for each in steps if each in self._journal.reached)])
-        return now > before + self._limits.ready
+        return now > before + max(self._limits.ready, running / 2)
 
     def _complete(self, now: float) -> bool:
         """Whether everything came; for cloud-init's last words there is a while more."""
