@@ -85,7 +85,7 @@ def twice(monkeypatch, first, second):
     runs = iter([first, second])
     monkeypatch.setattr(run, "_run", lambda *_, **__: next(runs))
     monkeypatch.setattr(run.firmware, "find", lambda **_: None)
-    monkeypatch.setattr(run.firmware, "accelerated", lambda _: False)
+    monkeypatch.setattr(run.firmware, "accelerated", lambda: False)
     return run._rehearse(Path("x"), Wish((), twins=True), Looked(None, HARDWARE, "", True, ()), nobody)
 
 
