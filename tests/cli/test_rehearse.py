@@ -194,8 +194,8 @@ def test_a_plan_is_not_rehearsed(image):
 
 
 def test_what_prepare_boots_are_the_copies_for_the_same_target(monkeypatch, tmp_path):
-    from vhdprep.rehearse import firmware
     from vhdprep.rehearse import run as running
+    from vhdprep.rehearse.machine import firmware
 
     asked = []
     monkeypatch.setattr(firmware, "find", lambda **_: None)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vhdprep.rehearse import nbd
+from vhdprep.rehearse.machine import nbd
 
 QEMU = shutil.which("qemu-system-x86_64")
 needs_qemu = pytest.mark.skipif(

@@ -8,8 +8,8 @@ import socket
 import struct
 from contextlib import contextmanager
 
-from vhdprep.rehearse import frames
 from vhdprep.rehearse.identity import GATEWAY_MAC, GUEST, Identity
+from vhdprep.rehearse.network import frames
 
 MAC = "00:0d:3a:11:22:33"
 CARD = bytes.fromhex("000d3a112233")

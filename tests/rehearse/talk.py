@@ -7,10 +7,10 @@ import tempfile
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from vhdprep.rehearse.http import Patience
 from vhdprep.rehearse.identity import Identity
 from vhdprep.rehearse.journal import Journal
 from vhdprep.rehearse.platform import Platform
+from vhdprep.rehearse.platform.http import Patience
 
 IDENTITY = Identity(
     user="rehearsal1",

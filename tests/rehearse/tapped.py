@@ -7,11 +7,11 @@ import json
 import os
 
 from tests.rehearse.guests import IDENTITY, accept, ask, wires
-from vhdprep.rehearse import doors, tap
 from vhdprep.rehearse.identity import GATEWAY, GUEST, METADATA, WIRE
 from vhdprep.rehearse.journal import Journal
-from vhdprep.rehearse.pump import Pump
-from vhdprep.rehearse.relay import SERVICES, Relay
+from vhdprep.rehearse.network import doors, tap
+from vhdprep.rehearse.network.pump import Pump
+from vhdprep.rehearse.network.relay import SERVICES, Relay
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

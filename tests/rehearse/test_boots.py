@@ -13,7 +13,8 @@ import pytest
 from tests.rehearse.planted import DEBUGFS, Fault, plant
 from vhdprep.errors import BackendUnavailable
 from vhdprep.rehearsal import Milestone, Outcome
-from vhdprep.rehearse import firmware, watch
+from vhdprep.rehearse import watch
+from vhdprep.rehearse.machine import firmware
 from vhdprep.rehearse.run import Wish, rehearse
 
 WANTED = os.environ.get("VHDPREP_REHEARSE", "")
@@ -168,7 +169,7 @@ def test_the_agent_alone_provisions_as_well(boot):
 
 @everything
 def test_a_machine_that_is_not_azure_s_provisions_nothing(boot, monkeypatch):
-    monkeypatch.setattr("vhdprep.rehearse.qemu.ASSET_TAG", "none")
+    monkeypatch.setattr("vhdprep.rehearse.machine.qemu.ASSET_TAG", "none")
     found = boot()
     assert found.outcome is Outcome.NEVER
 

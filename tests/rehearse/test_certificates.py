@@ -13,7 +13,7 @@ import pytest
 
 from tests.rehearse import recorded
 from tests.rehearse.talk import ask, platform
-from vhdprep.rehearse import certificates
+from vhdprep.rehearse.platform import certificates
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl program is not installed")
 

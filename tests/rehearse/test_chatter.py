@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tests.rehearse.talk import IDENTITY
-from vhdprep.rehearse.console import Console
 from vhdprep.rehearse.journal import Journal
 from vhdprep.rehearse.judge import Seen, judge
+from vhdprep.rehearse.machine.console import Console
 from vhdprep.rehearse.postmortem import Found
 
 KVP = "[Errno 2] No such file or directory: '/var/lib/hyperv/.kvp_pool_1'"

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from vhdprep.rehearsal import Milestone
-from vhdprep.rehearse import console
-from vhdprep.rehearse.console import MAX_LINE, MAX_LINES, MAX_SHOWN, Console
 from vhdprep.rehearse.journal import Journal
+from vhdprep.rehearse.machine import console
+from vhdprep.rehearse.machine.console import MAX_LINE, MAX_LINES, MAX_SHOWN, Console
 
 EMERGENCY = "the system went into emergency mode"
 NO_ROOT = "the initramfs found no root file system and stopped in an emergency shell"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vhdprep.rehearse import dhcp
+from vhdprep.rehearse.network import dhcp
 
 ZERO = "00000000"
 

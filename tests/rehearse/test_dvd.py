@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 import pytest
 
 from vhdprep.errors import BackendUnavailable, UsageError
-from vhdprep.rehearse import dvd
 from vhdprep.rehearse.identity import Identity, custom_data
+from vhdprep.rehearse.platform import dvd
 
 SECTOR = 2048
 WA = "http://schemas.microsoft.com/windowsazure"

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.rehearse.guests import CARD, GATEWAY_CARD, ethernet, tcp
-from vhdprep.rehearse import dhcp, frames, names
+from vhdprep.rehearse.network import dhcp, frames, names
 
 # A Linux guest asks who has 10.0.0.1 (as a capture shows it, padded to 60 bytes).
 ARP = bytes.fromhex("ffffffffffff000d3a112233080600010800060400010 00d3a1122330a0000040000000000000a000001".replace(" ", "")) + bytes(18)

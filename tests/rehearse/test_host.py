@@ -13,10 +13,12 @@ import pytest
 from tests.rehearse.disks import needs_qemu, opened
 from tests.rehearse.talk import IDENTITY
 from vhdprep.errors import BackendUnavailable
-from vhdprep.rehearse import firmware, namespace, network, slirp, tap
-from vhdprep.rehearse.firmware import Firmware
+from vhdprep.rehearse import network
 from vhdprep.rehearse.identity import GUEST
 from vhdprep.rehearse.journal import Journal
+from vhdprep.rehearse.machine import firmware
+from vhdprep.rehearse.machine.firmware import Firmware
+from vhdprep.rehearse.network import namespace, slirp, tap
 from vhdprep.rehearse.platform import Platform
 
 INSTALL = "run: sudo apt-get install qemu-system-x86 qemu-utils ovmf openssh-client"

@@ -10,8 +10,8 @@ from functools import partial
 import pytest
 
 from tests.rehearse.talk import SHORT, SOON, exchange, listening, platform, send
-from vhdprep.rehearse import http
-from vhdprep.rehearse.http import Request, Response, serve
+from vhdprep.rehearse.platform import http
+from vhdprep.rehearse.platform.http import Request, Response, serve
 
 
 def echo(request):

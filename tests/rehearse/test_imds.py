@@ -8,7 +8,7 @@ import pytest
 
 from tests.rehearse.talk import IDENTITY, ask, closing, platform
 from vhdprep.rehearsal import Milestone
-from vhdprep.rehearse import imds
+from vhdprep.rehearse.platform import imds
 
 JSON = "application/json; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"

@@ -8,9 +8,9 @@ from tests.rehearse.talk import IDENTITY
 from vhdprep.rehearsal import Milestone, Outcome, Reached
 from vhdprep.rehearse import causes
 from vhdprep.rehearse.causes import REMEDIES
-from vhdprep.rehearse.console import STOPS
 from vhdprep.rehearse.journal import Health
 from vhdprep.rehearse.judge import MAX_NAME, MAX_TOLD, Seen, failed_units, judge
+from vhdprep.rehearse.machine.console import STOPS
 from vhdprep.rehearse.postmortem import Found
 
 M = Milestone

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vhdprep.rehearse import names
+from vhdprep.rehearse.network import names
 
 # glibc asks for archive.ubuntu.com, type A
 GLIBC = bytes.fromhex("1a2b0100000100000000000007617263686976650 67562756e747503636f6d0000010001".replace(" ", ""))

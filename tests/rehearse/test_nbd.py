@@ -14,7 +14,7 @@ import pytest
 
 from tests.rehearse.disks import Bytes, needs_qemu, opened, serving
 from vhdprep.errors import Unreadable
-from vhdprep.rehearse import nbd
+from vhdprep.rehearse.machine import nbd
 from vhdprep.vhd.container import describe
 from vhdprep.vhd.opening import open_reader
 

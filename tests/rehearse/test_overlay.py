@@ -11,8 +11,8 @@ import pytest
 
 from tests.rehearse.disks import Bytes, emulate, needs_qemu, opened
 from vhdprep.errors import BackendUnavailable, Unreadable
-from vhdprep.rehearse import overlay
-from vhdprep.rehearse.overlay import Extent, Layered, Overlay
+from vhdprep.rehearse.machine import overlay
+from vhdprep.rehearse.machine.overlay import Extent, Layered, Overlay
 from vhdprep.vhd.container import describe
 from vhdprep.vhd.opening import open_reader
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from vhdprep.rehearse import doors, slirp
+from vhdprep.rehearse.network import doors, slirp
 
 
 @contextmanager

@@ -12,11 +12,11 @@ from tests.rehearse.guests import CARD, GATEWAY_CARD, IDENTITY, ethernet, frame_
 from tests.rehearse.test_dhcp import DHCLIENT, NETWORKD, bootp
 from tests.rehearse.test_names import GLIBC, NO_SUCH_NAME, query
 from vhdprep.rehearsal import Milestone
-from vhdprep.rehearse import dhcp, frames, pump
 from vhdprep.rehearse.identity import GATEWAY, GUEST, METADATA, WIRE
 from vhdprep.rehearse.journal import Journal
-from vhdprep.rehearse.pump import Pump
-from vhdprep.rehearse.relay import MAX_FRESH, MAX_IDENTIFIERS, NOTHING, Forward, Relay
+from vhdprep.rehearse.network import dhcp, frames, pump
+from vhdprep.rehearse.network.pump import Pump
+from vhdprep.rehearse.network.relay import MAX_FRESH, MAX_IDENTIFIERS, NOTHING, Forward, Relay
 
 PROBE = "168.0.0.1"
 SLIRP_CARD = bytes.fromhex("5255a8000001")

@@ -14,8 +14,9 @@ from tests.rehearse.disks import Bytes, needs_qemu, opened
 from tests.unit.memory import image as memory_image
 from vhdprep.errors import BackendUnavailable, RehearsalFailed, Unreadable
 from vhdprep.rehearsal import Milestone, Outcome, Rehearsal
-from vhdprep.rehearse import firmware, network, run, twins, watch
+from vhdprep.rehearse import network, run, twins, watch
 from vhdprep.rehearse.choices import Hardware
+from vhdprep.rehearse.machine import firmware
 from vhdprep.rehearse.run import Looked, Run, Wish, boot, rehearse
 
 LIMITS = watch.Patience(total=90, silence=30, grace=0.1)

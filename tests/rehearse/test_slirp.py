@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 
 from tests.rehearse.guests import IDENTITY, accept, ask, ethernet, segment_from, tcp, wires
-from vhdprep.rehearse import doors, slirp
 from vhdprep.rehearse.identity import GUEST, METADATA, WIRE
 from vhdprep.rehearse.journal import Journal
-from vhdprep.rehearse.pump import Pump
-from vhdprep.rehearse.relay import Relay
+from vhdprep.rehearse.network import doors, slirp
+from vhdprep.rehearse.network.pump import Pump
+from vhdprep.rehearse.network.relay import Relay
 
 QEMU = shutil.which("qemu-system-x86_64")
 needs_qemu = pytest.mark.skipif(QEMU is None, reason="qemu-system-x86_64 is not installed")

@@ -17,7 +17,7 @@ import pytest
 
 from tests.rehearse.disks import opened
 from vhdprep.errors import BackendUnavailable
-from vhdprep.rehearse import ssh
+from vhdprep.rehearse.machine import ssh
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
 USER = getpass.getuser()

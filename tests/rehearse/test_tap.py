@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vhdprep.rehearse import tap
+from vhdprep.rehearse.network import tap
 
 UNSHARE = ["unshare", "-Urn"]
 

@@ -19,12 +19,13 @@ from tests.rehearse.disks import QEMU, Bytes, needs_qemu, opened, serving
 from tests.rehearse.talk import IDENTITY
 from vhdprep.errors import BackendUnavailable, RehearsalFailed
 from vhdprep.rehearsal import Milestone
-from vhdprep.rehearse import dvd, firmware, qemu, slirp
 from vhdprep.rehearse.choices import Hardware
-from vhdprep.rehearse.firmware import Firmware
 from vhdprep.rehearse.journal import Journal
-from vhdprep.rehearse.overlay import Extent, Overlay
-from vhdprep.rehearse.vm import MAX_PICTURE, Machine
+from vhdprep.rehearse.machine import MAX_PICTURE, Machine, firmware, qemu
+from vhdprep.rehearse.machine.firmware import Firmware
+from vhdprep.rehearse.machine.overlay import Extent, Overlay
+from vhdprep.rehearse.network import slirp
+from vhdprep.rehearse.platform import dvd
 
 pytestmark = needs_qemu
 NOTHING = (QEMU, "-nodefaults", "-display", "none", "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console")
@@ -88,7 +89,7 @@ def test_a_machine_without_a_screen_has_no_picture():
 
 
 def test_a_picture_that_is_too_large_is_none(monkeypatch):
-    monkeypatch.setattr("vhdprep.rehearse.vm.MAX_PICTURE", 100)
+    monkeypatch.setattr("vhdprep.rehearse.machine.MAX_PICTURE", 100)
 
     async def work(machine):
         return await machine.picture()
@@ -177,7 +178,7 @@ def test_an_emulator_that_is_not_there_is_told_and_nothing_is_left():
 
 
 def test_an_emulator_that_never_speaks_is_given_up(monkeypatch):
-    monkeypatch.setattr("vhdprep.rehearse.vm._ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("vhdprep.rehearse.machine._ANSWER_SECONDS", 0.3)
     before = opened()
     with pytest.raises(RehearsalFailed, match="the emulator does not start: "):
         running(None, ("sh", "-c", "exec sleep 60"))
@@ -185,7 +186,7 @@ def test_an_emulator_that_never_speaks_is_given_up(monkeypatch):
 
 
 def test_an_emulator_that_hangs_is_killed(monkeypatch):
-    monkeypatch.setattr("vhdprep.rehearse.vm._QUIT_SECONDS", 0.3)
+    monkeypatch.setattr("vhdprep.rehearse.machine._QUIT_SECONDS", 0.3)
 
     async def work(machine):
         machine._process.send_signal(signal.SIGSTOP)
@@ -298,7 +299,7 @@ def files(count, hardware, ovmf, with_dvd):
 @pytest.mark.parametrize("hardware", COMBINATIONS, ids=lambda each: "-".join(map(str, each[:5])) + f"-v{each.level}")
 @pytest.mark.parametrize(("count", "with_dvd"), [(1, True), (2, False)], ids=["with a DVD", "two disks, the drive empty"])
 def test_the_emulator_takes_every_machine_that_can_be_chosen(hardware, count, with_dvd, ovmf):
-    from vhdprep.rehearse import nbd
+    from vhdprep.rehearse.machine import nbd
 
     host = ovmf if hardware.firmware == "uefi" else Firmware(ovmf.emulator, ovmf.version, None, None)
 

@@ -11,9 +11,9 @@ import pytest
 
 from tests.rehearse.talk import IDENTITY
 from vhdprep.rehearsal import Milestone
-from vhdprep.rehearse import ssh, watch
+from vhdprep.rehearse import watch
 from vhdprep.rehearse.journal import Journal
-from vhdprep.rehearse.vm import MAX_RESETS
+from vhdprep.rehearse.machine import MAX_RESETS, ssh
 from vhdprep.rehearse.watch import Patience, Watch
 
 M = Milestone

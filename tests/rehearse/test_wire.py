@@ -11,9 +11,9 @@ import pytest
 from tests.rehearse.recorded import status_blob
 from tests.rehearse.talk import ask, closing, platform
 from vhdprep.rehearsal import Milestone
-from vhdprep.rehearse import reports
 from vhdprep.rehearse.journal import MAX_WORDS
-from vhdprep.rehearse.reports import UNREADABLE, Report, Status, carried_status, health, status
+from vhdprep.rehearse.platform import reports
+from vhdprep.rehearse.platform.reports import UNREADABLE, Report, Status, carried_status, health, status
 
 
 def send(server, line, *headers, body=b"", emulated=None):

@@ -81,7 +81,8 @@ def _say_appliance(*, start: bool) -> None:
 def _say_rehearsal() -> None:
     """Whether images can be booted here, how fast, and by which networks."""
     from vhdprep.errors import BackendUnavailable
-    from vhdprep.rehearse import firmware, namespace
+    from vhdprep.rehearse.machine import firmware
+    from vhdprep.rehearse.network import namespace
 
     what = "rehearse, and prepare --rehearse"
     if lacking := firmware.missing_modules():

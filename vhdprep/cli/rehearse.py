@@ -55,7 +55,7 @@ def rehearse(
     was judged, 3 one of them cannot be told.
     """
     _need_linux()
-    from vhdprep.rehearse import namespace
+    from vhdprep.rehearse.network import namespace
     from vhdprep.rehearse.run import Wish
     from vhdprep.rehearse.run import rehearse as run_rehearse
     from vhdprep.report import words
@@ -101,7 +101,7 @@ def booting(target: Target) -> Callable[[Sequence[Path]], Rehearsal]:
         BackendUnavailable: something is not installed that it takes, which is better known before an hour of copying.
     """
     _need_linux()
-    from vhdprep.rehearse import firmware
+    from vhdprep.rehearse.machine import firmware
     from vhdprep.rehearse.run import Wish, boot
 
     firmware.find(uefi=True)

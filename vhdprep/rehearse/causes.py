@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.rehearsal import Milestone, Outcome
-from vhdprep.rehearse.console import EMERGENCY, STOPS
+from vhdprep.rehearse.machine.console import EMERGENCY, STOPS
 from vhdprep.rehearse.platform import OTHER_CLOUD
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.rehearsal import Milestone, Outcome, Rehearsal, Witness
-from vhdprep.rehearse import console
 from vhdprep.rehearse.causes import REMEDIES, Cause, broke_off, failed_later, guessed, not_ready, unproven, unreachable
+from vhdprep.rehearse.machine import console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -14,7 +14,7 @@ from vhdprep.errors import Unreadable
 from vhdprep.guest import accounts, provisioner, ssh
 from vhdprep.model import Target
 from vhdprep.rehearse import twins
-from vhdprep.rehearse.console import ARTEFACTS
+from vhdprep.rehearse.machine.console import ARTEFACTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

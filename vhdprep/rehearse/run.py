@@ -16,12 +16,12 @@ from vhdprep.errors import NotRehearsable, RehearsalFailed, Unreadable
 from vhdprep.guest import provisioner
 from vhdprep.model import Target
 from vhdprep.rehearsal import Milestone, Outcome, Rehearsal, Witness
-from vhdprep.rehearse import certificates, choices, dvd, firmware, identity, nbd, overlay, postmortem, qemu, ssh, twins, watch
+from vhdprep.rehearse import choices, identity, postmortem, twins, watch
 from vhdprep.rehearse.journal import Journal
 from vhdprep.rehearse.judge import Seen, judge
+from vhdprep.rehearse.machine import Machine, firmware, nbd, overlay, qemu, ssh
 from vhdprep.rehearse.network import open_network
-from vhdprep.rehearse.platform import Platform
-from vhdprep.rehearse.vm import Machine
+from vhdprep.rehearse.platform import Platform, certificates, dvd
 from vhdprep.vhd.container import describe
 from vhdprep.vhd.opening import open_reader
 
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from vhdprep.location import Location
     from vhdprep.model import Report
     from vhdprep.rehearse.choices import Hardware
-    from vhdprep.rehearse.firmware import Firmware
     from vhdprep.rehearse.identity import Identity
-    from vhdprep.rehearse.overlay import Overlay
-    from vhdprep.rehearse.ssh import Key
+    from vhdprep.rehearse.machine.firmware import Firmware
+    from vhdprep.rehearse.machine.overlay import Overlay
+    from vhdprep.rehearse.machine.ssh import Key
     from vhdprep.ruleset.rule import Rule
     from vhdprep.vhd.blocks import Reader
 

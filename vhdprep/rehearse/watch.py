@@ -7,17 +7,16 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.rehearsal import Milestone
-from vhdprep.rehearse import ssh
+from vhdprep.rehearse.machine import MAX_RESETS, ssh
 from vhdprep.rehearse.platform import OTHER_CLOUD
-from vhdprep.rehearse.vm import MAX_RESETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vhdprep.rehearse.identity import Identity
     from vhdprep.rehearse.journal import Journal
-    from vhdprep.rehearse.ssh import Key, Session
-    from vhdprep.rehearse.vm import Machine
+    from vhdprep.rehearse.machine import Machine
+    from vhdprep.rehearse.machine.ssh import Key, Session
 
 Show = "Callable[[Milestone | None, float], None]"
 

@@ -17,7 +17,7 @@ from vhdprep.rehearse.identity import GUEST, METADATA, WIRE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vhdprep.rehearse.doors import Names
+    from vhdprep.rehearse.network.doors import Names
 
 NETWORK = "168.0.0.0/7"
 HOST = "168.0.0.1"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from vhdprep.errors import RehearsalFailed
 from vhdprep.rehearsal import Milestone
-from vhdprep.rehearse.console import Console
-from vhdprep.rehearse.overlay import MAX_OVERLAY
+from vhdprep.rehearse.machine.console import Console
+from vhdprep.rehearse.machine.overlay import MAX_OVERLAY
 
 if TYPE_CHECKING:
     import socket

@@ -11,8 +11,8 @@ import os
 import socket
 import struct
 
-from vhdprep.rehearse import frames
 from vhdprep.rehearse.identity import GATEWAY, GATEWAY_MAC, METADATA, NETMASK, WIRE
+from vhdprep.rehearse.network import frames
 
 DEVICE = "/dev/net/tun"
 NAME = "rehearsal0"

@@ -7,12 +7,12 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING
 
-from vhdprep.rehearse.frames import MAX_FRAME
+from vhdprep.rehearse.network.frames import MAX_FRAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vhdprep.rehearse.relay import Forward, Relay
+    from vhdprep.rehearse.network.relay import Forward, Relay
 
 MAX_WAITING = 256
 """Frames that wait for one side; later ones are lost, as on a wire."""

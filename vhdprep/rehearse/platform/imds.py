@@ -14,8 +14,8 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from vhdprep.rehearse.http import Request, Response
 from vhdprep.rehearse.identity import GUEST, NETMASK
+from vhdprep.rehearse.platform.http import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,13 +5,13 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from vhdprep.rehearse import reports
-from vhdprep.rehearse.http import Response
-from vhdprep.rehearse.wire import note_status
+from vhdprep.rehearse.platform import reports
+from vhdprep.rehearse.platform.http import Response
+from vhdprep.rehearse.platform.wire import note_status
 
 if TYPE_CHECKING:
-    from vhdprep.rehearse.http import Request
     from vhdprep.rehearse.journal import Journal
+    from vhdprep.rehearse.platform.http import Request
 
 PORT = 32526
 

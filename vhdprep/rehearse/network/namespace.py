@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from vhdprep.errors import BackendUnavailable
-from vhdprep.rehearse import tap
+from vhdprep.rehearse.network import tap
 
 _INSIDE = "VHDPREP_IN_NAMESPACE"
 """Set in the environment of the process that is in one."""

@@ -13,15 +13,15 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.rehearsal import Milestone
-from vhdprep.rehearse import dhcp, frames, names
 from vhdprep.rehearse.identity import DOMAIN, GATEWAY, GATEWAY_MAC, GUEST, METADATA, NETMASK, WIRE
+from vhdprep.rehearse.network import dhcp, frames, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vhdprep.rehearse.frames import Frame, Packet
     from vhdprep.rehearse.identity import Identity
     from vhdprep.rehearse.journal import Journal
+    from vhdprep.rehearse.network.frames import Frame, Packet
 
 MAX_IDENTIFIERS = 16
 """Different client identifiers, and different host names, that are kept."""

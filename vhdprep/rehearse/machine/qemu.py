@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from vhdprep.rehearse.firmware import KVM_PROCESSOR
+from vhdprep.rehearse.machine.firmware import KVM_PROCESSOR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vhdprep.rehearse.choices import Hardware
-    from vhdprep.rehearse.firmware import Firmware
     from vhdprep.rehearse.identity import Identity
+    from vhdprep.rehearse.machine.firmware import Firmware
     from vhdprep.rehearse.network import Network
 
 MEMORY = 1536

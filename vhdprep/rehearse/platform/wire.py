@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
 from vhdprep.rehearsal import Milestone
-from vhdprep.rehearse import reports
-from vhdprep.rehearse.http import Response
 from vhdprep.rehearse.identity import GUEST, WIRE
+from vhdprep.rehearse.platform import reports
+from vhdprep.rehearse.platform.http import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vhdprep.rehearse.certificates import Certificates
-    from vhdprep.rehearse.http import Request
     from vhdprep.rehearse.identity import Identity
     from vhdprep.rehearse.journal import Journal
+    from vhdprep.rehearse.platform.certificates import Certificates
+    from vhdprep.rehearse.platform.http import Request
 
 _XML = "text/xml; charset=utf-8"
 _DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'

@@ -7,16 +7,16 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
 from vhdprep.rehearsal import Milestone
-from vhdprep.rehearse import hostplugin, http, imds
-from vhdprep.rehearse.http import PATIENCE, Patience, Request, Response
-from vhdprep.rehearse.wire import Wire
+from vhdprep.rehearse.platform import hostplugin, http, imds
+from vhdprep.rehearse.platform.http import PATIENCE, Patience, Request, Response
+from vhdprep.rehearse.platform.wire import Wire
 
 if TYPE_CHECKING:
     import asyncio
 
-    from vhdprep.rehearse.certificates import Certificates
     from vhdprep.rehearse.identity import Identity
     from vhdprep.rehearse.journal import Journal
+    from vhdprep.rehearse.platform.certificates import Certificates
 
 MAX_CONNECTIONS = 32
 """Connections at a time to all servers together; an agent has two or three. Each may hold ``http.MAX_BODY`` bytes."""

@@ -9,18 +9,18 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.errors import BackendUnavailable
-from vhdprep.rehearse import doors, slirp, tap
 from vhdprep.rehearse.identity import GATEWAY, GUEST, METADATA, WIRE
-from vhdprep.rehearse.pump import Pump
-from vhdprep.rehearse.relay import SSH, Relay
+from vhdprep.rehearse.network import doors, slirp, tap
+from vhdprep.rehearse.network.pump import Pump
+from vhdprep.rehearse.network.relay import SSH, Relay
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from vhdprep.rehearse.identity import Identity
     from vhdprep.rehearse.journal import Journal
+    from vhdprep.rehearse.machine import Machine
     from vhdprep.rehearse.platform import Platform, Server
-    from vhdprep.rehearse.vm import Machine
 
 _STRICT = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 _SERVICES: dict[Server, tuple[str, int]] = {"wire": (WIRE, 80), "hostplugin": (WIRE, 32526), "metadata": (METADATA, 80)}
