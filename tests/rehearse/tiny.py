@@ -29,14 +29,16 @@ _ROOT = (49, 160)
 _MODULES = ("udf", "crc-itu-t", "cdrom", "sr_mod", "failover", "net_failover", "virtio_net", "nls_utf8")
 PRELUDE = """#!/bin/sh
 export PATH=/bin:/sbin
-mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev 2>/dev/null
+mount -t proc proc /proc; mount -t sysfs sys /sys 2>/dev/null; mount -t devtmpfs dev /dev 2>/dev/null
 exec </dev/ttyS0 >/dev/ttyS0 2>&1
 for each in failover net_failover virtio_net cdrom sr_mod crc-itu-t udf; do insmod /lib/modules/$each.ko 2>/dev/null; done
 online() { ip link set lo up; ip link set eth0 up; udhcpc -q -n -i eth0 -s /bin/lease; }
 health() { wget -q -O - -U "$1" --header 'Content-Type: text/xml' --post-data "<Health><State>$2</State><SubStatus>$3</SubStatus><Description>$4</Description></Health>" 'http://168.63.129.16/machine?comp=health'; }
+tray() { echo 1 >/proc/sys/dev/cdrom/autoeject; mount -t udf /dev/sr0 /mnt; cat /mnt/ovf-env.xml >/root/ovf; umount /mnt; }
 echo 'tiny: up'
 """
-"""How every script begins: ``online`` asks for an address, ``health AGENT STATE SUBSTATUS WORDS`` reports to the platform."""
+"""How every script begins: ``online`` asks for an address, ``health AGENT STATE SUBSTATUS WORDS`` reports to the platform,
+``tray`` reads the DVD and opens its drive."""
 _LEASE = """#!/bin/sh
 [ "$1" = bound ] || exit 0
 ip address add $ip/24 dev $interface; ip route add default via $router; echo "nameserver $dns" >/etc/resolv.conf
@@ -44,7 +46,7 @@ ip address add $ip/24 dev $interface; ip route add default via $router; echo "na
 _GRUB = """set timeout=0
 menuentry 'Debian GNU/Linux' {{
   search --no-floppy --fs-uuid --set=root {root}
-  linux /boot/vmlinuz-{version} root=UUID={root} rw console=ttyS0 mitigations=off {more}
+  linux /boot/vmlinuz-{version} root=UUID={root} rw console=ttyS0 net.ifnames=0 mitigations=off {more}
   initrd /boot/initrd.img-{version}
 }}
 """

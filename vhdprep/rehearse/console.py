@@ -17,7 +17,7 @@ MAX_LINES = 2000
 """Last lines that are kept."""
 MAX_SHOWN = 40
 """Lines that a report has."""
-_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[()][0-9A-B]|[=>78cM])")
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07\x1b]{0,256}\x07|[()][0-9A-B]|[=>78cM])")
 _KERNEL = re.compile(r"Linux version |^\[ {4}0\.000000\]|Booting Linux|EFI stub: ")
 _LOGIN = re.compile(r"(?:^|\s)\S{0,80} login:\s*$")
 _FINISHED = re.compile(r"Cloud-init v\. \S+ finished at")

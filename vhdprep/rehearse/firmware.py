@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vhdprep.errors import BackendUnavailable
+from vhdprep.rehearse import leash
 
 EMULATOR = "qemu-system-x86_64"
 OLDEST = (7, 2)
@@ -84,9 +85,20 @@ def accelerated(host: Firmware) -> bool:
     code = ("-drive", f"if=pflash,unit=0,readonly=on,format=raw,file={str(host.code).replace(',', ',,')}") if host.code else ()
     words = (EMULATOR, "-nodefaults", "-no-user-config", "-machine", "q35", "-accel", "kvm", "-cpu", KVM_PROCESSOR, "-display", "none", *code)
     try:
-        with subprocess.Popen((*words, "-qmp", "stdio"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as trial:
-            time.sleep(_TRIAL_SECONDS)
-            said, _ = trial.communicate(b'{"execute":"qmp_capabilities"}{"execute":"query-status"}{"execute":"quit"}', timeout=10)
+        with subprocess.Popen(
+            (*words, "-qmp", "stdio"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=leash.ELSEWHERE,
+            env=leash.environment(),
+            preexec_fn=leash.leash(),
+        ) as trial:
+            try:
+                time.sleep(_TRIAL_SECONDS)
+                said, _ = trial.communicate(b'{"execute":"qmp_capabilities"}{"execute":"query-status"}{"execute":"quit"}', timeout=10)
+            finally:
+                trial.kill()  # also where somebody interrupts us
     except (OSError, subprocess.SubprocessError):
         return False
     return b'"status": "running"' in said

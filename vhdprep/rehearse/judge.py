@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 MAX_REPORTS = 20
 """First, and last, reports of the guest that are told."""
+MAX_UNITS = 20
+"""Failed units that are named."""
+MAX_SAID = 4000
+"""Characters of one answer over SSH that are told."""
 CLOUD_INIT, AGENT = "Cloud-Init", "WALinuxAgent"
 """How their User-Agents begin."""
 _OTHER_CLOUD = "metadata of another cloud"
@@ -85,12 +89,23 @@ def _decide(seen: Seen) -> tuple[Outcome, str, str, Milestone | None]:
     return Outcome.REHEARSED, "", "", None
 
 
+_BROKEN_OFF = {
+    "off": ("it switched itself off", "Find what switches it off, in the console's last lines or in /etc/cloud (power_state), and take that out."),
+    "full": ("it wrote more to a disk than a first boot may", "Find what fills the disk on the first boot, and take that out."),
+    "resets": ("it reset itself again and again", "Read the console's last lines before each new start, and mend what they name."),
+}
+"""Why the wait ended → what the machine did, as a part of a sentence, and what to do."""
+
+
 def _not_ready(seen: Seen) -> tuple[Outcome, str, str, Milestone | None]:
     alive = {Milestone.DHCP, Milestone.METADATA, Milestone.GOAL_STATE, Milestone.LOGIN} & set(seen.reached)
     if seen.stopped is not None or seen.ended == "resets" or not alive:
         cause, remedy = _no_boot(seen)
         missing = next((each for each in (Milestone.CONSOLE, Milestone.KERNEL, Milestone.DHCP) if each not in seen.reached), None)
         return Outcome.NO_BOOT, cause, remedy, missing
+    if seen.ended in _BROKEN_OFF:
+        did, remedy = _BROKEN_OFF[seen.ended]
+        return Outcome.NEVER, _with_reason(f"Before it had reported Ready, {did}.", seen), remedy, Milestone.READY
     for step, cause, remedy in _steps(seen):
         if step not in seen.reached:
             return Outcome.NEVER, _with_reason(cause, seen), remedy, step
@@ -122,6 +137,9 @@ def _no_boot(seen: Seen) -> tuple[str, str]:
         return f"{seen.stopped[0].upper()}{seen.stopped[1:]}.", _REMEDIES["emergency" if "emergency" in seen.stopped else "boot"]
     if seen.ended == "resets":
         return f"It reset itself {seen.resets} times.", _REMEDIES["boot"]
+    if seen.ended in _BROKEN_OFF:
+        did, remedy = _BROKEN_OFF[seen.ended]
+        return f"Before it had asked for an address, {did}.", remedy
     if not seen.printed:
         return "Nothing came over the serial console: no boot loader was started, or it has no serial console; see the picture.", _REMEDIES["boot"]
     if Milestone.KERNEL not in seen.reached:
@@ -134,6 +152,9 @@ def _unreachable(seen: Seen) -> tuple[str, str]:
     said = f"Ready was reported by {next((each.agent for each in seen.health if each.state == 'Ready'), 'the guest')}"
     if seen.stopped is not None:
         return f"{said}, and then {seen.stopped}: nobody can log in.", _REMEDIES["emergency" if "emergency" in seen.stopped else "boot"]
+    if seen.ended in _BROKEN_OFF:
+        did, remedy = _BROKEN_OFF[seen.ended]
+        return f"{said}, and then {did}: nobody can log in.", remedy
     if seen.refused:
         return f"{said}, and then the login with the new key failed: {seen.refused}", _REMEDIES["login"]
     dhcp = seen.reached.get(Milestone.DHCP)
@@ -148,8 +169,10 @@ def _unreachable(seen: Seen) -> tuple[str, str]:
 
 def _defects(seen: Seen) -> Iterator[str]:
     """What is wrong although it provisions, worst first."""
+    if seen.ended in _BROKEN_OFF:
+        yield f"Before everything was done, {_BROKEN_OFF[seen.ended][0]}."
     if seen.has_agent and Milestone.AGENT not in seen.reached:
-        state = ", ".join(seen.looked.get("agent", "").split()) or "not asked"
+        state = ", ".join(seen.looked.get("agent", "")[:MAX_SAID].split()) or "not asked"
         yield f"The agent never reported Ready (its units, enabled and active: {state})."
     elif not seen.has_agent:
         yield "No Azure Linux Agent is installed: no extension, password reset or run command will ever work."
@@ -158,16 +181,21 @@ def _defects(seen: Seen) -> Iterator[str]:
     if seen.stale and not any(each.substatus == "Provisioning" for each in seen.health if each.agent.startswith(AGENT)):
         yield f"The agent skipped its own provisioning, for the image brings marks of an earlier machine: {', '.join(seen.stale)}."
     if "dvd" not in seen.without:
-        if Milestone.DVD not in seen.reached:
-            source = f" (cloud-init: {seen.found.source})" if seen.found.source else ""
-            yield f"The provisioning DVD was never read to its end and ejected{source}."
-        if seen.found.marker == "":
-            yield "The custom data is nowhere in the machine: what a user passes to a new machine would be lost."
+        yield from _unread(seen)
     if seen.found.host is not None and seen.found.host.partition(".")[0] != seen.identity.host:
         yield f"The host name is {seen.found.host!r}, not the one that was given ({seen.identity.host})."
     yield from (f"cloud-init reports an error: {each}" for each in seen.found.errors)
     if failed := failed_units(seen.looked.get("failed", "")):
-        yield f"Units failed: {', '.join(failed)}."
+        yield f"Units failed: {', '.join(failed[:MAX_UNITS])}{f' and {len(failed) - MAX_UNITS} more' if len(failed) > MAX_UNITS else ''}."
+
+
+def _unread(seen: Seen) -> Iterator[str]:
+    """What of the provisioning DVD was not taken."""
+    if Milestone.DVD not in seen.reached:
+        source = f" (cloud-init: {seen.found.source})" if seen.found.source else ""
+        yield f"The provisioning DVD was never read to its end and ejected{source}."
+    if seen.found.marker == "":
+        yield "The custom data is nowhere in the machine: what a user passes to a new machine would be lost."
 
 
 def failed_units(listed: str) -> list[str]:
@@ -188,7 +216,7 @@ def _witnesses(seen: Seen) -> Iterator[Witness]:
         yield Witness("source of cloud-init's data", "/var/lib/cloud/data/result.json", found.source, None)
     yield from (Witness("what cloud-init says", "/var/log/cloud-init.log", each, None) for each in (*found.errors, *found.cloud_words))
     yield from (Witness("what the agent says", "/var/log/waagent.log", each, None) for each in found.agent_words)
-    yield from (Witness(f"over SSH: {name}", "ssh", value or "nothing", None) for name, value in seen.looked.items())
+    yield from (Witness(f"over SSH: {name}", "ssh", value[:MAX_SAID] or "nothing", None) for name, value in seen.looked.items())
     yield from (Witness("not read afterwards", "the disk", each, None) for each in found.unread)
 
 

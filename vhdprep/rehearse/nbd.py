@@ -6,6 +6,7 @@ The emulator then opens no container by itself, whatever its format. Protocol: N
 
 from __future__ import annotations
 
+import socket
 import struct
 import threading
 from contextlib import suppress
@@ -14,8 +15,6 @@ from typing import TYPE_CHECKING
 from vhdprep.errors import Unreadable
 
 if TYPE_CHECKING:
-    import socket
-
     from vhdprep.vhd.blocks import Reader
 
 MAX_READ = 32 * 1024 * 1024
@@ -50,18 +49,20 @@ class Server:
 
     def close(self) -> None:
         """End it; a request under way is finished."""
-        import socket
-
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._connection.close()
 
     def _run(self) -> None:
-        with suppress(OSError, EOFError):  # the emulator went away
-            if self._negotiate():
-                while self._serve():
-                    pass
+        try:
+            with suppress(OSError, EOFError):  # the emulator went away
+                if self._negotiate():
+                    while self._serve():
+                        pass
+        finally:  # a disk that answers no more must be an error there, and no silence that the guest is blamed for
+            with suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RDWR)
 
     def _negotiate(self) -> bool:
         """Agree on the one export; False = the client left."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.check import image_of, sources_of
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 MAX_LOG = 4 * 1024 * 1024
 """Bytes of a log that are read, from its end."""
+MAX_NAME = 300
+"""Characters of the host name; Linux takes 64."""
+MAX_PLACES = 64
+"""Files of one pattern in which something is looked for."""
 MAX_WORDS = 6
 """Lines of one log that are told."""
 _USER_DATA = ("/var/lib/cloud/instances/*/user-data.txt", "/var/lib/waagent/CustomData")
@@ -85,7 +90,7 @@ def _look(guest: Guest, identity: Identity) -> Found:
     version = result.get("v1") if isinstance(result.get("v1"), dict) else {}
     assert isinstance(version, dict)
     return Found(
-        host=_try(lambda: (files.text("/etc/hostname") or "").strip().partition("\n")[0]),
+        host=_try(lambda: (files.text("/etc/hostname") or "").strip().partition("\n")[0][:MAX_NAME]),
         user=None if home is None else bool(home),
         key=_try(lambda: _holding(guest, (f"{home}/.ssh/authorized_keys",), identity.public_key.split()[1].encode()) if home else ""),
         marker=_try(lambda: _holding(guest, _USER_DATA, identity.marker.encode())),
@@ -105,7 +110,7 @@ def _who(guest: Guest) -> tuple[str, ...]:
 def _holding(guest: Guest, patterns: Sequence[str], wanted: bytes) -> str:
     """The first file that holds ``wanted``, as it is or in base64; empty = none does."""
     for pattern in patterns:
-        for path in guest.files.glob(pattern) if "*" in pattern else (pattern,):
+        for path in islice(guest.files.glob(pattern), MAX_PLACES) if "*" in pattern else (pattern,):
             if guest.files.is_file(path):
                 content = guest.files.read(path, MAX_LOG)
                 if wanted in content or wanted in _decoded(content):

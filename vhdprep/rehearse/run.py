@@ -138,16 +138,19 @@ def _run(path: Location, wish: Wish, looked: Looked, hardware: Hardware, host: F
     with ExitStack() as stack:
         paths = (path, *wish.data)
         readers = [stack.enter_context(open_reader(each, describe(each))) for each in paths]
-        overlays = [overlay.Overlay(each.size) for each in readers]
-        for each in overlays:
-            stack.callback(each.close)
+        most = overlay.room(len(readers))
+        overlays = []
+        for each in readers:
+            overlays.append(overlay.Overlay(each.size))
+            stack.callback(overlays[-1].close)
         key = ssh.Key()
         stack.callback(key.close)
         who = identity.invent(key.public)
         journal = Journal()
-        booted = asyncio.run(_boot(readers, overlays, key, who, journal, wish, hardware, host, show, accelerated=accelerated))
+        booted = asyncio.run(_boot(readers, overlays, key, who, journal, wish, hardware, host, show, most, accelerated=accelerated))
         layers = [each.over for each in overlays]
         found = isolate.call(lambda avoid: postmortem.look(path, wish.data, layers, who, avoid))
+    found = found._replace(unread=(*booted.seen.found.unread, *found.unread))
     seen = booted.seen._replace(found=found, has_agent=looked.has_agent, stale=looked.stale)
     how = "KVM" if accelerated else "TCG"
     machine = f"QEMU {host.version} with {how}, {hardware.firmware.upper()}, disk on {hardware.disk}, network card {hardware.nic}"
@@ -167,15 +170,16 @@ class Booted(NamedTuple):
 
 async def _boot(
     readers: Sequence[Reader], overlays: Sequence[Overlay], key: Key, who: Identity, journal: Journal, wish: Wish, hardware: Hardware, host: Firmware,
-    show: Show, *, accelerated: bool,
+    show: Show, most: int, *, accelerated: bool,
 ) -> Booted:  # fmt: skip
     """Switch the machine on, watch it, and switch it off."""
     offered = certificates.make() if "imds" in wish.without else None  # without them cloud-init takes no key from the DVD either
     async with AsyncExitStack() as stack:
         net = await stack.enter_async_context(open_network(who, journal, Platform(who, journal, wish.without, offered), namespace=wish.namespace))
         served = [socket.socketpair() for _ in readers]
-        for reader, (ours, _) in zip(readers, served, strict=True):
-            stack.callback(nbd.Server(reader, ours).close)
+        servers = [nbd.Server(reader, ours) for reader, (ours, _) in zip(readers, served, strict=True)]
+        for each in servers:
+            stack.callback(each.close)
         ours, theirs = socket.socketpair()
         dvd_file = None if "dvd" in wish.without else _memory("dvd", dvd.make({dvd.FILE: dvd.ovf_env(who)}))
         variables = _memory("variables", host.variables.read_bytes(), writable=True) if host.variables else None
@@ -183,16 +187,15 @@ async def _boot(
             [os.dup(each.file.fileno()) for each in overlays], [other.detach() for _, other in served], dvd_file, variables, theirs.detach()
         )
         words = qemu.arguments(hardware, host, who, files, net, accelerated=accelerated)
-        machine = await Machine.start(words, [*files.all(), *net.pass_on], ours, journal)
+        machine = await Machine.start(words, [*files.all(), *net.pass_on], ours, journal, most)
         stack.push_async_callback(machine.close)
         blind = "imds" in wish.without
         limits = wish.limits or watch.patience(without_metadata=blind)
         follow = watch.Watch(machine, journal, who, key, await net.ssh(machine), limits, goes_on=blind)  # metadata that is missing is told of first
         ended = await follow.until_done(show)
-        if ended == "ended" and not machine.shut_down and not journal.reached.get(Milestone.READY):
-            raise RehearsalFailed(
-                f"the emulator ended by itself: {machine.complaint.decode(errors='replace').strip()[-500:] or 'it does not say why'}"
-            )
+        unread = tuple(each.failed for each in servers if each.failed)
+        if ended == "ended" or (unread and ended != "done"):
+            raise RehearsalFailed(_innocent(machine, unread))
         screen = "" if machine.console.bytes else await machine.picture()
         if follow.session is not None:
             follow.looked |= await follow.session.look(ssh.LATE)
@@ -202,9 +205,18 @@ async def _boot(
             await machine.switch_off()
         seen = Seen(
             who, ended, dict(journal.reached), tuple(journal.calls), tuple(journal.health), dict(journal.tried), machine.console.stopped,
-            machine.console.bytes, machine.resets, follow.refused, follow.looked, postmortem.Found(), wish.without,
+            machine.console.bytes, machine.resets, follow.refused, follow.looked, postmortem.Found(unread=unread), wish.without,
         )  # fmt: skip
         return Booted(seen, machine.console.matter(), screen, tuple(net.relay.identifiers))
+
+
+def _innocent(machine: Machine, unread: Sequence[str]) -> str:
+    """What failed, when it was not the guest."""
+    if unread:
+        return f"the image could not be read while it ran, so nothing is known of what it does: {unread[0]}"
+    if machine.trouble:
+        return f"the host failed to keep what the guest writes ({machine.trouble}); name a folder with more room in TMPDIR"
+    return f"the emulator ended by itself: {machine.complaint.decode(errors='replace').strip()[-500:] or 'it does not say why'}"
 
 
 def _memory(name: str, content: bytes, *, writable: bool = False) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import BackendUnavailable
+from vhdprep.rehearse import leash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,14 +53,15 @@ class Key:
         Raises:
             BackendUnavailable: OpenSSH is not installed, or refuses.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "key"
-            words = ("ssh-keygen", "-q", "-t", "rsa", "-b", "3072", "-N", "", "-C", "", "-f", str(file))
-            try:
-                subprocess.run(words, check=True, capture_output=True, timeout=60)
-            except (OSError, subprocess.SubprocessError) as error:
-                raise BackendUnavailable("no key can be made with ssh-keygen; run: sudo apt-get install openssh-client") from error
-            private, self.public = file.read_bytes(), file.with_suffix(".pub").read_text().strip()
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "key"
+                words = ("ssh-keygen", "-q", "-t", "rsa", "-b", "3072", "-N", "", "-C", "", "-f", str(file))
+                subprocess.run(words, check=True, capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
+                private, self.public = file.read_bytes(), file.with_suffix(".pub").read_text().strip()
+        except (OSError, subprocess.SubprocessError) as error:
+            said = error.stderr.decode(errors="replace").strip()[:200] if isinstance(error, subprocess.CalledProcessError) else str(error)
+            raise BackendUnavailable(f"no key can be made with ssh-keygen ({said}); it is part of openssh-client") from error
         self._file = os.memfd_create("key")
         os.fchmod(self._file, 0o600)  # ssh refuses a key that others may read
         os.write(self._file, private)
@@ -98,7 +100,14 @@ class Session:
     async def open(cls, address: tuple[str, int], user: str, key: Key) -> Session | str:
         """Log in; a string says why that was refused, in the words of the client."""
         process = await asyncio.create_subprocess_exec(
-            *_words(address, user, key), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, limit=MAX_ANSWER
+            *_words(address, user, key),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            limit=MAX_ANSWER,
+            cwd=leash.ELSEWHERE,
+            env=leash.environment(),
+            preexec_fn=leash.leash(),
         )
         session = cls(process)
         try:
@@ -109,6 +118,9 @@ class Session:
                 await process.wait()
         except TimeoutError:
             pass
+        except asyncio.CancelledError:  # nobody waits for it any more
+            await session.close()
+            raise
         with suppress(ProcessLookupError):
             process.kill()
         _, complaint = await process.communicate()

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ctypes
 import logging
 import os
-import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import RehearsalFailed
 from vhdprep.rehearsal import Milestone
+from vhdprep.rehearse import leash
 from vhdprep.rehearse.console import Console
 from vhdprep.rehearse.overlay import MAX_OVERLAY
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import BinaryIO
 
     from qemu.qmp import QMPClient
@@ -31,11 +30,14 @@ MAX_PICTURE = 4 * 1024 * 1024
 """Bytes of a picture of the screen."""
 MAX_RESETS = 5
 """Resets of a first boot; relabelling for SELinux and growing a root take one each."""
+MAX_TROUBLE = 200
+"""Characters of what is told of a disk that failed."""
 _CHUNK = 64 * 1024
 _ANSWER_SECONDS = 20
 _OFF_SECONDS = 12
 _MENU_SECONDS = 30
-_PR_SET_PDEATHSIG = 1
+_TOO_LARGE = "File too large"
+"""By which the emulator says that the bound on its files was reached (EFBIG)."""
 
 
 class Machine:
@@ -51,14 +53,18 @@ class Machine:
         self.ended = asyncio.Event()
         """The emulator is gone."""
         self.shut_down = False
-        """The guest switched itself off, or reset when that was taken for an end."""
+        """The guest switched itself off; the emulator waits then."""
+        self.full = False
+        """The guest wrote more to a disk than it may."""
+        self.trouble = ""
+        """What failed below a disk of the guest, of which it is innocent: ``write: No space left on device``."""
         self._tasks = [
             asyncio.ensure_future(each) for each in (self._read_console(), self._read_complaint(), self._read_events(), self._wait(), self._hurry())
         ]
 
     @classmethod
-    async def start(cls, words: Sequence[str], pass_on: Sequence[int], control: socket.socket, journal: Journal) -> Machine:
-        """Switch it on; ``control``: our end of the socket for QMP.
+    async def start(cls, words: Sequence[str], pass_on: Sequence[int], control: socket.socket, journal: Journal, most: int = MAX_OVERLAY) -> Machine:
+        """Switch it on; ``control``: our end of the socket for QMP; ``most``: bytes that it may write to one file.
 
         Raises:
             RehearsalFailed: the emulator does not start.
@@ -73,7 +79,9 @@ class Machine:
             stderr=asyncio.subprocess.PIPE,
             pass_fds=tuple(pass_on),
             start_new_session=True,
-            preexec_fn=_die_with(os.getpid()),
+            cwd=leash.ELSEWHERE,
+            env=leash.environment(),
+            preexec_fn=leash.leash(most),
         )
         for each in pass_on:  # the emulator's end; ours would keep it from ever seeing ours closed
             os.close(each)
@@ -87,6 +95,10 @@ class Machine:
                 process.kill()
             _, said = await process.communicate()
             raise RehearsalFailed(f"the emulator does not start: {said.decode(errors='replace').strip()[-500:] or error}") from error
+        except asyncio.CancelledError:
+            with suppress(ProcessLookupError):
+                process.kill()
+            raise
         return cls(process, client, journal)
 
     async def close(self) -> None:
@@ -132,7 +144,9 @@ class Machine:
 
     async def switch_off(self) -> None:
         """Have the guest put its disks in order, by whichever way it takes: the power button, Ctrl-Alt-Del, or SysRq on the keyboard."""
-        await self.ask("set-action", reboot="shutdown")
+        if self.shut_down:
+            return
+        await self.ask("set-action", reboot="shutdown", shutdown="poweroff")
         await self.ask("system_powerdown")
         if await self._gone(_OFF_SECONDS):
             return
@@ -189,6 +203,11 @@ class Machine:
             self.shut_down = True
         elif name == "RESET" and fields.get("guest"):
             self.resets += 1
+        elif name == "BLOCK_IO_ERROR":
+            reason = str(fields.get("reason", ""))
+            self.full = self.full or reason == _TOO_LARGE
+            if reason != _TOO_LARGE:
+                self.trouble = self.trouble or f"{fields.get('operation')}: {reason}"[:MAX_TROUBLE]
         self._journal.changed.set()
 
     async def _wait(self) -> None:
@@ -197,27 +216,7 @@ class Machine:
         self._journal.changed.set()
 
 
-def limit_files(process: int) -> None:
-    """Bound what a process can write to one file."""
-    import resource
-
-    resource.prlimit(process, resource.RLIMIT_FSIZE, (MAX_OVERLAY, MAX_OVERLAY))
-
-
 def _whole(reading: BinaryIO) -> bytes:
     reading.seek(0)
     data = reading.read(MAX_PICTURE + 1)
     return data if len(data) <= MAX_PICTURE else b""
-
-
-def _die_with(parent: int) -> Callable[[], None]:
-    """What the child does before it becomes the emulator: die when this process does, however that ends."""
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-    def prepare() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-        limit_files(0)
-
-    return prepare
