@@ -6,9 +6,7 @@ import asyncio
 import os
 import secrets
 import subprocess
-import tempfile
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import BackendUnavailable
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_ANSWER = 256 * 1024
 """Bytes of everything that one look around prints."""
+_KEY_SECONDS = 60
 _BANNER_SECONDS = 5
 _LOGIN_SECONDS = 40
 _LOOK_SECONDS = 60
@@ -53,18 +52,18 @@ class Key:
         Raises:
             BackendUnavailable: OpenSSH is not installed, or refuses.
         """
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / "key"
-                words = ("ssh-keygen", "-q", "-t", "rsa", "-b", "3072", "-N", "", "-C", "", "-f", str(file))
-                subprocess.run(words, check=True, capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
-                private, self.public = file.read_bytes(), file.with_suffix(".pub").read_text().strip()
-        except (OSError, subprocess.SubprocessError) as error:
-            said = error.stderr.decode(errors="replace").strip()[:200] if isinstance(error, subprocess.CalledProcessError) else str(error)
-            raise BackendUnavailable(f"no key can be made with ssh-keygen ({said}); it is part of openssh-client") from error
         self._file = os.memfd_create("key")
         os.fchmod(self._file, 0o600)  # ssh refuses a key that others may read
-        os.write(self._file, private)
+        try:
+            said = _keygen("-q", "-t", "rsa", "-b", "3072", "-N", "", "-C", "", "-f", self.path)  # it finds no place for the public key
+            made = _keygen("-y", "-f", self.path)
+        except (OSError, subprocess.SubprocessError) as error:
+            self.close()
+            raise BackendUnavailable("ssh-keygen cannot be run; run: sudo apt-get install openssh-client") from error
+        self.public = made.stdout.decode(errors="replace").strip()
+        if made.returncode or not self.public:
+            self.close()
+            raise BackendUnavailable(f"ssh-keygen makes no key: {said.stderr.decode(errors='replace').strip()[:200]}")
 
     @property
     def path(self) -> str:
@@ -74,6 +73,20 @@ class Key:
     def close(self) -> None:
         """The private key is gone then."""
         os.close(self._file)
+
+
+def _keygen(*words: str) -> subprocess.CompletedProcess[bytes]:
+    """Let it overwrite the file in memory that it is given."""
+    return subprocess.run(
+        ("ssh-keygen", *words),
+        input=b"y\n",
+        capture_output=True,
+        timeout=_KEY_SECONDS,
+        check=False,
+        cwd=leash.ELSEWHERE,
+        env=leash.environment(),
+        preexec_fn=leash.leash(),
+    )
 
 
 async def answers(address: tuple[str, int]) -> bool:
