@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import BinaryIO
 
-    from qemu.qmp import QMPClient
+    from qemu.qmp import EventListener, QMPClient
 
     from vhdprep.rehearse.journal import Journal
 
@@ -43,9 +43,9 @@ _TOO_LARGE = "File too large"
 class Machine:
     """One run of the emulator."""
 
-    def __init__(self, process: asyncio.subprocess.Process, control: QMPClient, journal: Journal) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, control: QMPClient, events: EventListener, journal: Journal) -> None:
         """Use ``start``."""
-        self._process, self._control, self._journal = process, control, journal
+        self._process, self._control, self._events, self._journal = process, control, events, journal
         self.console = Console(journal)
         self.complaint = b""
         """What the emulator says on its own standard error."""
@@ -69,7 +69,7 @@ class Machine:
         Raises:
             RehearsalFailed: the emulator does not start.
         """
-        from qemu.qmp import QMPClient, QMPError
+        from qemu.qmp import EventListener, QMPClient, QMPError
 
         journal.power_on()
         process = await asyncio.create_subprocess_exec(
@@ -87,6 +87,7 @@ class Machine:
             os.close(each)
         logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)  # what goes wrong is raised, too
         client = QMPClient("vhdprep")
+        client.register_listener(events := EventListener())  # before the first one can come
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await client.connect(control)
@@ -99,7 +100,7 @@ class Machine:
             with suppress(ProcessLookupError):
                 process.kill()
             raise
-        return cls(process, client, journal)
+        return cls(process, client, events, journal)
 
     async def close(self) -> None:
         """End it at once."""
@@ -188,12 +189,8 @@ class Machine:
             self.complaint = (self.complaint + data)[-MAX_COMPLAINT:]
 
     async def _read_events(self) -> None:
-        from qemu.qmp import EventListener
-
-        listener = EventListener()
-        with self._control.listen(listener):
-            async for event in listener:
-                self._take(event["event"], event.get("data", {}))
+        async for event in self._events:
+            self._take(event["event"], event.get("data", {}))
 
     def _take(self, name: object, data: object) -> None:
         fields = data if isinstance(data, dict) else {}
