@@ -56,7 +56,11 @@ class Overlay:
         except OSError as error:
             raise Unreadable(f"no temporary file can be made ({error.strerror}); name a folder for it in TMPDIR") from error
         self._size = size
-        _tool("create", "-q", "-f", "qcow2", self._path, str(size))
+        try:
+            _tool("create", "-q", "-f", "qcow2", self._path, str(size))
+        except (BackendUnavailable, Unreadable):
+            self.close()
+            raise
 
     @property
     def _path(self) -> str:

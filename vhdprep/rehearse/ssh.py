@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 MAX_ANSWER = 256 * 1024
 """Bytes of everything that one look around prints."""
+MAX_COMPLAINT = 4096
+"""Bytes of what the client says of a failure."""
 _KEY_SECONDS = 60
+_END_SECONDS = 5
 _BANNER_SECONDS = 5
 _LOGIN_SECONDS = 40
 _LOOK_SECONDS = 60
@@ -134,9 +137,7 @@ class Session:
         except asyncio.CancelledError:  # nobody waits for it any more
             await session.close()
             raise
-        with suppress(ProcessLookupError):
-            process.kill()
-        _, complaint = await process.communicate()
+        complaint = await session.close()
         return (complaint.decode(errors="replace").strip().splitlines() or ["no answer"])[-1][:300]
 
     async def look(self, commands: Mapping[str, str]) -> dict[str, str]:
@@ -153,18 +154,27 @@ class Session:
             with suppress(OSError):
                 self._process.stdin.write(_QUIESCE)
                 await self._process.stdin.drain()
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, ValueError):  # the latter: a line longer than any may be
             async with asyncio.timeout(_BANNER_SECONDS * 2):
                 assert self._process.stdout
                 while line := await self._process.stdout.readline():
                     if line.strip() == b"done":
                         break
 
-    async def close(self) -> None:
-        """End it."""
+    async def close(self) -> bytes:
+        """End it; what the client said on standard error last.
+
+        Everything that still waits in the pipes is taken: only then do they end, and a process counts as ended only with its pipes.
+        """
         with suppress(ProcessLookupError):
             self._process.kill()
-        await self._process.wait()
+        assert self._process.stdout
+        assert self._process.stderr
+        said = asyncio.gather(_rest(self._process.stderr), _rest(self._process.stdout), self._process.wait())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_END_SECONDS):
+                return (await said)[0]
+        return b""
 
     async def _ask(self, commands: Mapping[str, str], found: dict[str, str] | None = None) -> dict[str, str]:
         """Each answer ends with a line that nothing in the guest can know beforehand."""
@@ -194,6 +204,14 @@ class Session:
                     lines = []
             found[name] = "\n".join(lines or ()).strip()
         return found
+
+
+async def _rest(stream: asyncio.StreamReader) -> bytes:
+    """The end of what comes, to the last byte."""
+    kept = b""
+    while more := await stream.read(MAX_ANSWER):
+        kept = (kept + more)[-MAX_COMPLAINT:]
+    return kept
 
 
 def _words(address: tuple[str, int], user: str, key: Key) -> Sequence[str]:
