@@ -91,7 +91,11 @@ class TestWhoIsToBlame:
 
     def test_nor_is_an_emulator_that_dies(self, emulated):
         with pytest.raises(RehearsalFailed, match="the emulator ended by itself: it broke"):
-            emulated(f"{KERNEL}say('host login: ')\nsys.stderr.write('it broke')\nsys.stderr.flush()\nos.abort()")
+            emulated(f"{KERNEL}say('host login: ')\ntime.sleep(1)\nsys.stderr.write('it broke')\nsys.stderr.flush()\nos.abort()")
+
+    def test_nor_is_one_that_dies_in_the_moment_of_being_greeted(self, emulated):
+        with pytest.raises(RehearsalFailed, match=r"the emulator (does not start|ended by itself): it broke"):
+            emulated("sys.stderr.write('it broke')\nsys.stderr.flush()\nos.abort()")
 
     def test_nor_is_an_image_that_vanishes_while_it_runs(self, emulated, image, tmp_path):
         copy = tmp_path / "image.vhd"

@@ -91,9 +91,10 @@ class Machine:
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await client.connect(control)
-        except (QMPError, OSError, TimeoutError) as error:
+        except (QMPError, OSError, EOFError, TimeoutError, AssertionError) as error:  # the last where it dies in the moment of being greeted
             with suppress(ProcessLookupError):
                 process.kill()
+            await _leave(client)
             _, said = await process.communicate()
             raise RehearsalFailed(f"the emulator does not start: {said.decode(errors='replace').strip()[-500:] or error}") from error
         except asyncio.CancelledError:
@@ -107,11 +108,7 @@ class Machine:
         with suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
-        from qemu.qmp import QMPError
-
-        with suppress(QMPError, OSError, EOFError, TimeoutError):
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                await self._control.disconnect()
+        await _leave(self._control)
         for each in self._tasks:
             each.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -211,6 +208,15 @@ class Machine:
         await self._process.wait()
         self.ended.set()
         self._journal.changed.set()
+
+
+async def _leave(control: QMPClient) -> None:
+    """End the conversation, whatever state it is in."""
+    from qemu.qmp import QMPError
+
+    with suppress(QMPError, OSError, EOFError, TimeoutError):
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            await control.disconnect()
 
 
 def _whole(reading: BinaryIO) -> bytes:
