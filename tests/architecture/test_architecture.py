@@ -12,7 +12,7 @@ MODULES = sorted((ROOT / "vhdprep").rglob("*.py"))
 POSIX_ONLY_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "select", "termios", "tty", "syslog"}
 POSIX_ONLY_CALLS = {"fork", "geteuid", "getuid", "mkfifo", "pread", "preadv", "sysconf", "sendfile", "posix_fadvise", "uname", "SEEK_DATA", "SEEK_HOLE",
                     "SIGALRM", "setitimer", "alarm"}  # fmt: skip
-WRITERS = {("fleet", "results.py"), ("fleet", "cells.py"), ("fleet", "cell.py")}
+WRITERS = {("fleet", "results.py"), ("fleet", "cells.py"), ("fleet", "cell.py"), ("machine", "overlay.py")}
 """They keep reports, start processes, and answer through a pipe."""
 
 

@@ -85,9 +85,9 @@ TABLE = {
     ),
     "emergency mode": (seen(M.CONSOLE, M.KERNEL, stopped=EMERGENCY), Outcome.NO_BOOT, M.DHCP, "The system went into emergency mode.", "emergency"),
     "a loop": (seen(M.CONSOLE, ended="resets", resets=6), Outcome.NO_BOOT, M.KERNEL, "It reset itself 6 times, and never came up.", "boot"),
-    "off": (seen(M.CONSOLE, M.KERNEL, ended="ended"), Outcome.NO_BOOT, M.DHCP, "It switched itself off before it came up.", "boot"),
+    "off": (seen(M.CONSOLE, M.KERNEL, ended="off"), Outcome.NO_BOOT, M.DHCP, "It switched itself off before it came up.", "off"),
     "off later": (
-        seen(*ADDRESS, ended="ended"), Outcome.NEVER, M.READY, "It switched itself off before it was provisioned.", "ready",
+        seen(*ADDRESS, ended="off"), Outcome.NEVER, M.READY, "It switched itself off before it was provisioned.", "off",
     ),
     "no address": (seen(*UP, ended="late"), Outcome.NEVER, M.DHCP, "It came up, and never asked for an address: no DHCP client ran.", "dhcp"),
     "an address of its own": (
@@ -135,7 +135,7 @@ TABLE = {
         "Ready was reported by Cloud-Init/22.4.2, and then it reset itself again and again (6 times): nobody can log in.", "boot",
     ),
     "off after ready": (
-        seen(*READY, ended="ended"), Outcome.UNREACHABLE, M.SSH, "Ready was reported by Cloud-Init/22.4.2, and then it switched itself off: nobody can log in.", "boot",
+        seen(*READY, ended="off"), Outcome.UNREACHABLE, M.SSH, "Ready was reported by Cloud-Init/22.4.2, and then it switched itself off: nobody can log in.", "off",
     ),
     "unreachable, and it says why": (
         seen(*READY, health=(BY_CLOUD_INIT, FAILED)), Outcome.UNREACHABLE, M.SSH,
@@ -229,7 +229,7 @@ DEFECTS = {
     ),
     "panicked at last": (seen(stopped=PANIC), None, "It could be logged in to, and then the kernel panicked."),
     "a loop at last": (seen(ended="resets", resets=6), None, "It could be logged in to, and then it reset itself again and again (6 times)."),
-    "off at last": (seen(ended="ended"), None, "It could be logged in to, and then it switched itself off."),
+    "off at last": (seen(ended="off"), None, "It could be logged in to, and then it switched itself off."),
 }  # fmt: skip
 
 

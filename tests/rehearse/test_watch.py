@@ -30,6 +30,7 @@ class Guest:
         self.console = SimpleNamespace(stopped=None, bytes=0)
         self.resets = 0
         self.ended = asyncio.Event()
+        self.full, self.trouble, self.shut_down = False, "", False
         self.looks = 0
         self._script, self._quiet = script, quiet
 

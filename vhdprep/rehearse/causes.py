@@ -17,6 +17,10 @@ _ALIVE = (Milestone.DHCP, Milestone.METADATA, Milestone.GOAL_STATE, Milestone.LO
 """Steps that only a running system takes."""
 
 
+_ENDS = {"off": "it switched itself off", "full": "it wrote more to a disk than a first boot may"}
+"""Why the wait ended → what the machine did."""
+
+
 class Cause(NamedTuple):
     """What came of it, and why."""
 
@@ -38,8 +42,9 @@ def not_ready(seen: Seen) -> Cause:
         words, remedy = _no_boot(seen)
         missing = next((each for each in (Milestone.CONSOLE, Milestone.KERNEL, Milestone.DHCP) if each not in seen.reached), None)
         return Cause(Outcome.NO_BOOT, words, remedy, missing)
-    if seen.ended == "ended":
-        return Cause(Outcome.NEVER, _with_reason("It switched itself off before it was provisioned.", seen), REMEDIES["ready"], Milestone.READY)
+    if seen.ended in _ENDS:
+        words = f"{_began(seen.ended)} before it was provisioned."
+        return Cause(Outcome.NEVER, _with_reason(words, seen), REMEDIES[seen.ended], Milestone.READY)
     for step, words, remedy in _steps(seen):
         if step not in seen.reached:
             return Cause(Outcome.NEVER, _with_reason(words, seen), remedy, step)
@@ -89,13 +94,17 @@ def _no_boot(seen: Seen) -> tuple[str, str]:
         return f"{seen.stopped[0].upper()}{seen.stopped[1:]}.", _after(seen.stopped)
     if seen.ended == "resets":
         return f"It reset itself {seen.resets} times, and never came up.", REMEDIES["boot"]
-    if seen.ended == "ended":
-        return "It switched itself off before it came up.", REMEDIES["boot"]
+    if seen.ended in _ENDS:
+        return f"{_began(seen.ended)} before it came up.", REMEDIES[seen.ended]
     if not seen.printed:
         return "Nothing came over the serial console: no boot loader was started, or it has no serial console; see the picture.", REMEDIES["boot"]
     if Milestone.KERNEL not in seen.reached:
         return "The firmware or the boot loader spoke, and no kernel did.", REMEDIES["boot"]
     return "The kernel started, and then nothing happened: no address was asked for, and no login prompt came.", REMEDIES["boot"]
+
+
+def _began(ended: str) -> str:
+    return f"{_ENDS[ended][0].upper()}{_ENDS[ended][1:]}"
 
 
 def _after(stopped: str) -> str:
@@ -111,7 +120,7 @@ def unreachable(seen: Seen) -> Cause:
 
 def _in_between(seen: Seen) -> tuple[str, str]:
     if (broken := broke_off(seen)) is not None:
-        return f"{broken}: nobody can log in.", _after(seen.stopped) if seen.stopped else REMEDIES["boot"]
+        return f"{broken}: nobody can log in.", _after(seen.stopped) if seen.stopped else REMEDIES.get(seen.ended, REMEDIES["boot"])
     if (failed := failed_later(seen)) is not None:
         return f"{failed} Nobody could log in.", REMEDIES["refused"]
     if seen.refused:
@@ -141,7 +150,7 @@ def broke_off(seen: Seen) -> str | None:
         return seen.stopped
     if seen.ended == "resets":
         return f"it reset itself again and again ({seen.resets} times)"
-    return "it switched itself off" if seen.ended == "ended" else None
+    return _ENDS.get(seen.ended)
 
 
 def failed_later(seen: Seen) -> str | None:
@@ -170,11 +179,11 @@ def unproven(seen: Seen, device: str, cause: Cause) -> Cause:
 def _lacks_disk(seen: Seen, cause: Cause) -> bool:
     """A kernel without the disk's driver ends so: in its initramfs, in a panic, or in silence; firmware and GRUB read by other means."""
     without_disk = seen.stopped is None or any(each.what == seen.stopped and each.without_disk for each in STOPS)
-    return cause.outcome is Outcome.NO_BOOT and without_disk and seen.ended != "ended"
+    return cause.outcome is Outcome.NO_BOOT and without_disk and seen.ended not in _ENDS
 
 
 def _lacks_card(seen: Seen, cause: Cause) -> bool:
-    return cause.missing is Milestone.DHCP and seen.stopped is None and seen.ended not in ("resets", "ended")
+    return cause.missing is Milestone.DHCP and seen.stopped is None and seen.ended not in ("resets", *_ENDS)
 
 
 def _lacks_dvd(seen: Seen, cause: Cause) -> bool:
@@ -196,6 +205,8 @@ REMEDIES = {
     EMERGENCY: "Look for devices in /etc/fstab that are not there, and give those that may be missing the option nofail.",
     "login": "See that the SSH server takes keys of the new user, and that nothing replaces authorized_keys.",
     "network": "Remove static addresses, network configuration for another card, and rules that rename cards; let the card ask by DHCP.",
+    "off": "Find what switches it off, in the console's last lines or in /etc/cloud (power_state), and take that out.",
+    "full": "Find what fills the disk on the first boot, and take that out.",
     "guess": "Start a test machine of it on Azure, or rehearse a copy whose kernel, initramfs and modules can be read.",
     "slow": "Rehearse it on a host with KVM, or on one that has nothing else to do.",
     "unread": "Mend the file, or the disk that it lies on, and rehearse it again.",

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep.check import image_of, sources_of
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 MAX_LOG = 4 * 1024 * 1024
 """Bytes of a log that are read, from its end."""
+MAX_NAME = 300
+"""Characters of the host name; Linux takes 64."""
+MAX_PLACES = 64
+"""Files of one pattern in which something is looked for."""
 MAX_WORDS = 6
 """Lines of one log that are told."""
 MAX_WORD, MAX_SOURCE = 300, 200
@@ -137,7 +142,7 @@ def _who(guest: Guest) -> tuple[str, ...]:
 def _holding(guest: Guest, patterns: Sequence[str], wanted: bytes) -> str:
     """The first file that holds ``wanted``, as it is or in base64; empty = none does."""
     for pattern in patterns:
-        for path in guest.files.glob(pattern) if "*" in pattern else (pattern,):
+        for path in islice(guest.files.glob(pattern), MAX_PLACES) if "*" in pattern else (pattern,):
             if guest.files.is_file(path):
                 content = guest.files.read(path, MAX_LOG)
                 if wanted in content or wanted in _decoded(content):

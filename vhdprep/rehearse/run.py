@@ -145,16 +145,19 @@ def _run(path: Location, wish: Wish, looked: Looked, hardware: Hardware, host: F
     with ExitStack() as stack:
         paths = (path, *wish.data)
         readers = [stack.enter_context(open_reader(each, describe(each))) for each in paths]
-        overlays = [overlay.Overlay(each.size) for each in readers]
-        for each in overlays:
-            stack.callback(each.close)
+        most = overlay.room(len(readers))
+        overlays = []
+        for each in readers:
+            overlays.append(overlay.Overlay(each.size))
+            stack.callback(overlays[-1].close)
         key = ssh.Key()
         stack.callback(key.close)
         who = identity.invent(key.public)
         journal = Journal()
-        booted = asyncio.run(_boot(readers, overlays, key, who, journal, wish, hardware, host, show, accelerated=accelerated))
+        booted = asyncio.run(_boot(readers, overlays, key, who, journal, wish, hardware, host, show, most, accelerated=accelerated))
         layers = [each.over for each in overlays]
         found = isolate.call(lambda avoid: postmortem.look(path, wish.data, layers, who, avoid))
+    found = found._replace(unread=(*booted.seen.found.unread, *found.unread))
     seen = booted.seen._replace(found=found, has_agent=looked.has_agent, stale=looked.stale)
     how = "KVM" if accelerated else "TCG"
     machine = f"QEMU {host.version} with {how}, {hardware.firmware.upper()}, disk on {hardware.disk}, network card {hardware.nic}"
@@ -182,7 +185,7 @@ class Booted(NamedTuple):
 
 async def _boot(
     readers: Sequence[Reader], overlays: Sequence[Overlay], key: Key, who: Identity, journal: Journal, wish: Wish, hardware: Hardware, host: Firmware,
-    show: Show, *, accelerated: bool,
+    show: Show, most: int, *, accelerated: bool,
 ) -> Booted:  # fmt: skip
     """Switch the machine on, watch it, and switch it off."""
     offered = certificates.make() if "imds" in wish.without else None  # without them cloud-init takes no key from the DVD either
@@ -199,18 +202,17 @@ async def _boot(
             [os.dup(each.file.fileno()) for each in overlays], [other.detach() for _, other in served], dvd_file, variables, theirs.detach()
         )
         words = qemu.arguments(hardware, host, who, files, net, accelerated=accelerated)
-        machine = await Machine.start(words, [*files.all(), *net.pass_on], ours, journal)
+        machine = await Machine.start(words, [*files.all(), *net.pass_on], ours, journal, most)
         stack.push_async_callback(machine.close)
         blind = "imds" in wish.without
         limits = wish.limits or watch.patience(without_metadata=blind)
         address = await net.ssh(machine)
         follow = watch.Watch(machine, journal, who, key, address, limits, goes_on=blind)  # metadata that is missing is told of first
         ended = await follow.until_done(show)
-        if ended == "ended" and not machine.shut_down:
-            raise RehearsalFailed(
-                f"the emulator ended by itself: {machine.complaint.decode(errors='replace').strip()[-500:] or 'it does not say why'}"
-            )
-        if address is None and ended != "ended":
+        unserved = next((each.failed for each in servers if each.failed), "")
+        if ended == "ended" and not unserved:
+            raise RehearsalFailed(_innocent(machine))
+        if address is None and ended not in ("off", "full", "ended", "resets"):
             raise RehearsalFailed("the emulator does not say where the guest's SSH server is reached, so whether it answers cannot be told")
         screen = "" if machine.console.bytes else await machine.picture()
         said, stopped = machine.console.matter(), machine.console.stopped  # what it says from here on is of its end, which we bring about
@@ -223,7 +225,7 @@ async def _boot(
         seen = Seen(
             who, ended, dict(journal.reached), tuple(journal.calls), tuple(journal.health), dict(journal.tried), stopped,
             machine.console.bytes, machine.resets, follow.refused, follow.looked, postmortem.Found(), wish.without,
-            guesses={each: _why(hardware, each) for each in hardware.guesses}, unserved=next((each.failed for each in servers if each.failed), ""),
+            guesses={each: _why(hardware, each) for each in hardware.guesses}, unserved=unserved,
         )  # fmt: skip
         return Booted(seen, said, screen, tuple(net.relay.identifiers))
 
@@ -231,6 +233,13 @@ async def _boot(
 def _why(hardware: Hardware, device: str) -> str:
     """Why it was only guessed, in the words of ``choices``."""
     return next((each for each in hardware.why if each.startswith(f"{device}: ")), device)
+
+
+def _innocent(machine: Machine) -> str:
+    """What failed, when it was not the guest."""
+    if machine.trouble:
+        return f"the host failed to keep what the guest writes ({machine.trouble}); name a folder with more room in TMPDIR"
+    return f"the emulator ended by itself: {machine.complaint.decode(errors='replace').strip()[-500:] or 'it does not say why'}"
 
 
 def _memory(name: str, content: bytes, *, writable: bool = False) -> int:

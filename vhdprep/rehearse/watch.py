@@ -73,7 +73,7 @@ class Watch:
         self._last, self._seen = 0.0, -1
 
     async def until_done(self, show: Callable[[Milestone | None, float], None]) -> str:
-        """Why the wait ended: ``done``, ``stopped``, ``ended``, ``refused``, ``late``, ``slow``, ``silent`` or ``resets``."""
+        """Why the wait ended: ``done``, ``stopped``, ``ended``, ``off``, ``full``, ``refused``, ``late``, ``slow``, ``silent`` or ``resets``."""
         probe = asyncio.ensure_future(self._probe())
         try:
             while True:
@@ -96,6 +96,11 @@ class Watch:
         limits, now = self._limits, self._journal.seconds()
         if self._machine.ended.is_set():
             return "ended"
+        if self._machine.full or self._machine.trouble:
+            return "full" if self._machine.full else "ended"
+        if self._machine.shut_down:
+            await asyncio.sleep(limits.grace)
+            return "off"
         if self._machine.console.stopped:
             await asyncio.sleep(limits.grace)
             return "stopped"

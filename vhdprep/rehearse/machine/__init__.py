@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ctypes
 import logging
 import os
-import resource
-import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import RehearsalFailed
 from vhdprep.rehearsal import Milestone
+from vhdprep.rehearse.machine import leash
 from vhdprep.rehearse.machine.console import Console
 from vhdprep.rehearse.machine.overlay import MAX_OVERLAY
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import BinaryIO
 
-    from qemu.qmp import QMPClient
+    from qemu.qmp import EventListener, QMPClient
 
     from vhdprep.rehearse.journal import Journal
 
@@ -32,21 +30,24 @@ MAX_PICTURE = 4 * 1024 * 1024
 """Bytes of a picture of the screen."""
 MAX_RESETS = 5
 """Resets of a first boot; relabelling for SELinux and growing a root take one each."""
+MAX_TROUBLE = 200
+"""Characters of what is told of a disk that failed."""
 _CHUNK = 64 * 1024
 _ANSWER_SECONDS = 20
 _QUIT_SECONDS = 5
 _DRAIN_SECONDS = 0.2
 _OFF_SECONDS = 12
 _MENU_SECONDS = 30
-_PR_SET_PDEATHSIG = 1
+_TOO_LARGE = "File too large"
+"""By which the emulator says that the bound on its files was reached (EFBIG)."""
 
 
 class Machine:
     """One run of the emulator."""
 
-    def __init__(self, process: asyncio.subprocess.Process, control: QMPClient, journal: Journal) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, control: QMPClient, events: EventListener, journal: Journal) -> None:
         """Use ``start``."""
-        self._process, self._control, self._journal = process, control, journal
+        self._process, self._control, self._events, self._journal = process, control, events, journal
         self.console = Console(journal)
         self.complaint = b""
         """What the emulator says on its own standard error."""
@@ -54,19 +55,23 @@ class Machine:
         self.ended = asyncio.Event()
         """The emulator is gone."""
         self.shut_down = False
-        """The guest switched itself off, or reset when that was taken for an end."""
+        """The guest switched itself off; the emulator waits then."""
+        self.full = False
+        """The guest wrote more to a disk than it may."""
+        self.trouble = ""
+        """What failed below a disk of the guest, of which it is innocent: ``write: No space left on device``."""
         self._tasks = [
             asyncio.ensure_future(each) for each in (self._read_console(), self._read_complaint(), self._read_events(), self._wait(), self._hurry())
         ]
 
     @classmethod
-    async def start(cls, words: Sequence[str], pass_on: Sequence[int], control: socket.socket, journal: Journal) -> Machine:
-        """Switch it on; ``control``: our end of the socket for QMP.
+    async def start(cls, words: Sequence[str], pass_on: Sequence[int], control: socket.socket, journal: Journal, most: int = MAX_OVERLAY) -> Machine:
+        """Switch it on; ``control``: our end of the socket for QMP; ``most``: bytes that it may write to one file.
 
         Raises:
             RehearsalFailed: the emulator does not start; all descriptors that were given are closed then.
         """
-        from qemu.qmp import QMPClient, QMPError
+        from qemu.qmp import EventListener, QMPClient, QMPError
 
         journal.power_on()
         try:
@@ -77,7 +82,9 @@ class Machine:
                 stderr=asyncio.subprocess.PIPE,
                 pass_fds=tuple(pass_on),
                 start_new_session=True,
-                preexec_fn=_die_with(os.getpid()),
+                cwd=leash.ELSEWHERE,
+                env=leash.environment(),
+                preexec_fn=leash.leash(most),
             )
         except OSError as error:
             control.close()
@@ -87,16 +94,22 @@ class Machine:
                 os.close(each)
         logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)  # what goes wrong is raised, too
         client = QMPClient("vhdprep")
+        client.register_listener(events := EventListener())  # before the first one can come
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await client.connect(control)
-        except (QMPError, OSError, TimeoutError) as error:
+        except (QMPError, OSError, EOFError, TimeoutError, AssertionError) as error:  # the last where it dies in the moment of being greeted
             with suppress(ProcessLookupError):
                 process.kill()
+            await _leave(client)
             _, said = await process.communicate()
             control.close()
             raise RehearsalFailed(f"the emulator does not start: {said.decode(errors='replace').strip()[-500:] or error}") from error
-        return cls(process, client, journal)
+        except asyncio.CancelledError:
+            with suppress(ProcessLookupError):
+                process.kill()
+            raise
+        return cls(process, client, events, journal)
 
     async def close(self) -> None:
         """End it: by its own leave, so that it writes what it holds of the overlay, else by force."""
@@ -109,9 +122,7 @@ class Machine:
         with suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
-        with suppress(QMPError, OSError, EOFError, TimeoutError):
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                await self._control.disconnect()
+        await _leave(self._control)
         for each in self._tasks:
             each.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -145,7 +156,9 @@ class Machine:
 
     async def switch_off(self) -> None:
         """Have the guest put its disks in order, by whichever way it takes: the power button, Ctrl-Alt-Del, or SysRq on the keyboard."""
-        await self.ask("set-action", reboot="shutdown")
+        if self.shut_down:
+            return
+        await self.ask("set-action", reboot="shutdown", shutdown="poweroff")
         await self.ask("system_powerdown")
         if await self._gone(_OFF_SECONDS):
             return
@@ -187,12 +200,8 @@ class Machine:
             self.complaint = (self.complaint + data)[-MAX_COMPLAINT:]
 
     async def _read_events(self) -> None:
-        from qemu.qmp import EventListener
-
-        listener = EventListener()
-        with self._control.listen(listener):
-            async for event in listener:
-                self._take(event["event"], event.get("data", {}))
+        async for event in self._events:
+            self._take(event["event"], event.get("data", {}))
 
     def _take(self, name: object, data: object) -> None:
         fields = data if isinstance(data, dict) else {}
@@ -202,6 +211,11 @@ class Machine:
             self.shut_down = True
         elif name == "RESET" and fields.get("guest"):
             self.resets += 1
+        elif name == "BLOCK_IO_ERROR":
+            reason = str(fields.get("reason", ""))
+            self.full = self.full or reason == _TOO_LARGE
+            if reason != _TOO_LARGE:
+                self.trouble = self.trouble or f"{fields.get('operation')}: {reason}"[:MAX_TROUBLE]
         self._journal.changed.set()
 
     async def _wait(self) -> None:
@@ -211,25 +225,16 @@ class Machine:
         self._journal.changed.set()
 
 
-def limit_files(process: int) -> None:
-    """Bound what a process can write to one file."""
-    resource.prlimit(process, resource.RLIMIT_FSIZE, (MAX_OVERLAY, MAX_OVERLAY))
+async def _leave(control: QMPClient) -> None:
+    """End the conversation, whatever state it is in."""
+    from qemu.qmp import QMPError
+
+    with suppress(QMPError, OSError, EOFError, TimeoutError):
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            await control.disconnect()
 
 
 def _whole(reading: BinaryIO) -> bytes:
     reading.seek(0)
     data = reading.read(MAX_PICTURE + 1)
     return data if len(data) <= MAX_PICTURE else b""
-
-
-def _die_with(parent: int) -> Callable[[], None]:
-    """What the child does before it becomes the emulator: die when this process does, however that ends."""
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-    def prepare() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-        limit_files(0)
-
-    return prepare

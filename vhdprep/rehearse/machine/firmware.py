@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vhdprep.errors import BackendUnavailable
+from vhdprep.rehearse.machine import leash
 
 EMULATOR = "qemu-system-x86_64"
 OLDEST = (7, 2)
@@ -107,7 +108,16 @@ def accelerated() -> bool:
     code = ("-drive", f"if=pflash,unit=0,readonly=on,format=raw,file={str(pair[0]).replace(',', ',,')}") if pair else ()
     words = (EMULATOR, "-nodefaults", "-no-user-config", "-machine", "q35", "-accel", "kvm", "-cpu", KVM_PROCESSOR, "-display", "none", *code)
     try:
-        subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TRIAL_SECONDS, check=False)
+        subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TRIAL_SECONDS,
+            check=False,
+            cwd=leash.ELSEWHERE,
+            env=leash.environment(),
+            preexec_fn=leash.leash(),
+        )
     except subprocess.TimeoutExpired as still:  # as it should be: nothing ends it
         return b"KVM" not in (still.stderr or b"")
     except OSError:

@@ -55,12 +55,14 @@ class Server:
         self._connection.close()
 
     def _run(self) -> None:
-        with suppress(OSError, EOFError):  # the emulator went away
-            if self._negotiate():
-                while self._serve():
-                    pass
-        with suppress(OSError):
-            self._connection.shutdown(socket.SHUT_RDWR)  # whoever waits for an answer shall know that none comes
+        try:
+            with suppress(OSError, EOFError):  # the emulator went away
+                if self._negotiate():
+                    while self._serve():
+                        pass
+        finally:  # a disk that answers no more must be an error there, and no silence that the guest is blamed for
+            with suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RDWR)
 
     def _negotiate(self) -> bool:
         """Agree on the one export; False = the client left."""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
+import threading
 from bisect import bisect_right
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from vhdprep.errors import BackendUnavailable, Unreadable
 from vhdprep.vhd.blocks import read_exactly
@@ -24,6 +26,8 @@ MAX_OVERLAY = 8 * 1024**3
 """Bytes that the guest may write, of each disk; a first boot writes some 30 MiB."""
 MAX_MAP = 64 * 1024 * 1024
 """Bytes of the list of what was written."""
+MIN_ROOM = 256 * 1024 * 1024
+"""Bytes that the guest must be able to write."""
 _TOOL_SECONDS = 60
 
 
@@ -45,13 +49,12 @@ class Overlay:
 
         Raises:
             BackendUnavailable: qemu-img is not installed.
-            Unreadable: the host has no room, or cannot make nameless files.
+            Unreadable: there is no folder in which a temporary file can be made.
         """
-        folder = tempfile.gettempdir()
         try:
-            self.file: BinaryIO = os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600), "r+b", buffering=0)
+            self.file = cast("BinaryIO", tempfile.TemporaryFile(buffering=0))  # noqa: SIM115 - closed by ``close``
         except OSError as error:
-            raise Unreadable(f"{folder}: no temporary file can be made there ({error.strerror}); name another folder in TMPDIR") from error
+            raise Unreadable(f"no temporary file can be made ({error.strerror}); name a folder for it in TMPDIR") from error
         try:
             _tool("create", "-q", "-f", "qcow2", self._path, str(size))
         except (BackendUnavailable, Unreadable):
@@ -109,14 +112,46 @@ class Layered:
         return b"".join(pieces)
 
 
+def room(disks: int) -> int:
+    """Bytes that the guest may write to each of its disks: never more than half of what the host has left.
+
+    Raises:
+        Unreadable: that is too little.
+    """
+    try:
+        folder = tempfile.gettempdir()
+        found = os.statvfs(folder)
+    except OSError as error:
+        raise Unreadable(f"no temporary file can be made ({error.strerror}); name a folder for it in TMPDIR") from error
+    most = min(MAX_OVERLAY, found.f_bavail * found.f_frsize // 2 // disks)
+    if most < MIN_ROOM:
+        raise Unreadable(f"{folder}: too little room is left there for what the guest writes; name another folder in TMPDIR")
+    return most
+
+
 def _tool(*arguments: str) -> bytes:
     """What ``qemu-img`` prints."""
     try:
-        done = subprocess.run(["qemu-img", *arguments], capture_output=True, timeout=_TOOL_SECONDS, check=False)
+        process = subprocess.Popen(["qemu-img", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except FileNotFoundError as error:
         raise BackendUnavailable("qemu-img is not installed; run: sudo apt-get install qemu-utils") from error
-    except subprocess.TimeoutExpired as error:
-        raise Unreadable(f"qemu-img {arguments[0]} did not end within {_TOOL_SECONDS} seconds") from error
-    if done.returncode or len(done.stdout) > MAX_MAP:
-        raise Unreadable(f"qemu-img {arguments[0]} failed: {done.stderr.decode(errors='replace').strip()[:200]}")
-    return done.stdout
+    with process:
+        late = threading.Timer(_TOOL_SECONDS, process.kill)
+        late.start()
+        try:
+            assert process.stdout
+            assert process.stderr
+            said = process.stdout.read(MAX_MAP + 1)  # the guest decides how long its list is
+            if len(said) <= MAX_MAP:
+                complaint = process.stderr.read(MAX_MAP).decode(errors="replace").strip()[:200]
+                process.wait()
+        finally:
+            late.cancel()
+            process.kill()
+    if len(said) > MAX_MAP:
+        raise Unreadable(f"qemu-img {arguments[0]} says more than {MAX_MAP} bytes")
+    if process.returncode == -signal.SIGKILL:
+        raise Unreadable(f"qemu-img {arguments[0]} did not end within {_TOOL_SECONDS} seconds")
+    if process.returncode:
+        raise Unreadable(f"qemu-img {arguments[0]} failed: {complaint}")
+    return said

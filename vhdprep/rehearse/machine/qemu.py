@@ -62,6 +62,7 @@ def arguments(hardware: Hardware, firmware: Firmware, identity: Identity, files:
     return [
         firmware.emulator,
         *("-nodefaults", "-no-user-config", "-display", "none", "-sandbox", network.sandbox),
+        *("-action", "shutdown=pause"),  # so that an emulator that ends is one that failed
         *("-machine", hardware.machine + (",pflash0=code,pflash1=variables" if files.variables is not None else "")),
         *(("-accel", "kvm") if accelerated else ("-accel", "tcg,thread=multi,tb-size=512")),
         *("-cpu", KVM_PROCESSOR if accelerated else _PROCESSORS[hardware.level]),

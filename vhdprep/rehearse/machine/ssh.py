@@ -6,13 +6,12 @@ import asyncio
 import os
 import secrets
 import subprocess
-import tempfile
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vhdprep.errors import BackendUnavailable
 from vhdprep.rehearse.identity import CUSTOM_DATA
+from vhdprep.rehearse.machine import leash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +21,10 @@ MAX_ANSWER = 256 * 1024
 _BANNER_SECONDS = 15
 _LOGIN_SECONDS = 110
 """A little less than ``LoginGraceTime``: servers since OpenSSH 9.8 punish an address that comes and goes, and a busy emulator needs half a minute."""
+MAX_COMPLAINT = 4096
+"""Bytes of what the client says of a failure."""
+_KEY_SECONDS = 60
+_END_SECONDS = 5
 _LOOK_SECONDS = 60
 
 EARLY = {
@@ -55,17 +58,18 @@ class Key:
         Raises:
             BackendUnavailable: OpenSSH is not installed, or refuses.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "key"
-            words = ("ssh-keygen", "-q", "-t", "rsa", "-b", "3072", "-N", "", "-C", "", "-f", str(file))
-            try:
-                subprocess.run(words, check=True, capture_output=True, timeout=60)
-            except (OSError, subprocess.SubprocessError) as error:
-                raise BackendUnavailable("no key can be made with ssh-keygen; run: sudo apt-get install openssh-client") from error
-            private, self.public = file.read_bytes(), file.with_suffix(".pub").read_text().strip()
         self._file = os.memfd_create("key")
         os.fchmod(self._file, 0o600)  # ssh refuses a key that others may read
-        os.write(self._file, private)
+        try:
+            said = _keygen("-q", "-t", "rsa", "-b", "3072", "-N", "", "-C", "", "-f", self.path)  # it finds no place for the public key
+            made = _keygen("-y", "-f", self.path)
+        except (OSError, subprocess.SubprocessError) as error:
+            self.close()
+            raise BackendUnavailable("no key can be made with ssh-keygen; run: sudo apt-get install openssh-client") from error
+        self.public = made.stdout.decode(errors="replace").strip()
+        if made.returncode or not self.public:
+            self.close()
+            raise BackendUnavailable(f"ssh-keygen makes no key: {said.stderr.decode(errors='replace').strip()[:200]}")
 
     @property
     def path(self) -> str:
@@ -75,6 +79,20 @@ class Key:
     def close(self) -> None:
         """The private key is gone then."""
         os.close(self._file)
+
+
+def _keygen(*words: str) -> subprocess.CompletedProcess[bytes]:
+    """Let it overwrite the file in memory that it is given."""
+    return subprocess.run(
+        ("ssh-keygen", *words),
+        input=b"y\n",
+        capture_output=True,
+        timeout=_KEY_SECONDS,
+        check=False,
+        cwd=leash.ELSEWHERE,
+        env=leash.environment(),
+        preexec_fn=leash.leash(),
+    )
 
 
 async def answers(address: tuple[str, int]) -> bool:
@@ -101,7 +119,14 @@ class Session:
     async def open(cls, address: tuple[str, int], user: str, key: Key) -> Session | str:
         """Log in; a string says why that was refused, in the words of the client."""
         process = await asyncio.create_subprocess_exec(
-            *_words(address, user, key), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, limit=MAX_ANSWER
+            *_words(address, user, key),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            limit=MAX_ANSWER,
+            cwd=leash.ELSEWHERE,
+            env=leash.environment(),
+            preexec_fn=leash.leash(),
         )
         session = cls(process)
         try:
@@ -112,12 +137,10 @@ class Session:
                 await process.wait()
         except TimeoutError:
             pass
-        except asyncio.CancelledError:  # whoever waited has given up: nobody else ends the client
+        except asyncio.CancelledError:  # nobody waits for it any more
             await session.close()
             raise
-        with suppress(ProcessLookupError):
-            process.kill()
-        _, complaint = await process.communicate()
+        complaint = await session.close()
         return (complaint.decode(errors="replace").strip().splitlines() or ["no answer"])[-1][:300]
 
     async def look(self, commands: Mapping[str, str]) -> dict[str, str]:
@@ -141,11 +164,20 @@ class Session:
                     if line.strip() == b"done":
                         break
 
-    async def close(self) -> None:
-        """End it."""
+    async def close(self) -> bytes:
+        """End it; what the client said on standard error last.
+
+        Everything that still waits in the pipes is taken: only then do they end, and a process counts as ended only with its pipes.
+        """
         with suppress(ProcessLookupError):
             self._process.kill()
-        await self._process.wait()
+        assert self._process.stdout
+        assert self._process.stderr
+        said = asyncio.gather(_rest(self._process.stderr), _rest(self._process.stdout), self._process.wait())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_END_SECONDS):
+                return (await said)[0]
+        return b""
 
     async def _ask(self, commands: Mapping[str, str], found: dict[str, str] | None = None) -> dict[str, str]:
         """Each answer ends with a line that nothing in the guest can know beforehand."""
@@ -175,6 +207,14 @@ class Session:
                     lines = []
             found[name] = "\n".join(lines or ()).strip()
         return found
+
+
+async def _rest(stream: asyncio.StreamReader) -> bytes:
+    """The end of what comes, to the last byte."""
+    kept = b""
+    while more := await stream.read(MAX_ANSWER):
+        kept = (kept + more)[-MAX_COMPLAINT:]
+    return kept
 
 
 def _words(address: tuple[str, int], user: str, key: Key) -> Sequence[str]:
