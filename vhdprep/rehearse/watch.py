@@ -41,7 +41,7 @@ class Patience(NamedTuple):
         return Patience(*(each * factor for each in self))
 
 
-MAX_ELSEWHERE = 25
+MAX_ELSEWHERE = 12
 """Requests for another cloud's metadata after which nothing else is waited for; cloud-init asks each one to five seconds."""
 _METADATA_SECONDS = 300
 """How long cloud-init asks for metadata that is not there (canonical/cloud-init ``sources/azure/imds.py``)."""
