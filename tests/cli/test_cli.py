@@ -110,6 +110,7 @@ def test_the_json_report_follows_its_schema_and_reports_go_to_files(image, tmp_p
         "phase",
         "findings",
         "certification",
+        "rehearsal",
         "upload",
         "run",
     ]
@@ -338,6 +339,7 @@ def test_version_and_help():
         "ls",
         "cat",
         "prepare",
+        "rehearse",
         "diff",
         "verify",
         "doctor",
