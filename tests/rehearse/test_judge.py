@@ -43,7 +43,6 @@ def seen(*reached, **other):
         "identity": IDENTITY,
         "ended": "done",
         "reached": {each: Reached(each, number, "") for number, each in enumerate(steps)},
-        "calls": (),
         "health": (BY_CLOUD_INIT, STARTING, BY_AGENT) if M.READY in steps else (),
         "tried": {},
         "stopped": None,

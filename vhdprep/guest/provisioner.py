@@ -90,8 +90,7 @@ def _stages(guest: Guest) -> tuple[systemd.UnitState, ...]:
 
 def _agent(guest: Guest) -> tuple[str, Observation]:
     """What the agent does (``provisions | waits | nothing``) and what decides that."""
-    program = next((each for each in AGENT_PROGRAMS if guest.files.is_file(each)), None)
-    if program is None and guest.facts.family != "flatcar":
+    if not has_agent(guest):
         return "nothing", Observation("the agent is not installed", AGENT_PROGRAMS[0])
     state = agent_state(guest)
     if state.state != "enabled":
@@ -104,6 +103,11 @@ def _agent(guest: Guest) -> tuple[str, Observation]:
     if value == "cloud-init" or (value == "auto" and sees_cloud_init):
         return "waits", Observation(f"the agent leaves it to cloud-init (Provisioning.Agent={value})", where)
     return "provisions", Observation(f"the agent provisions (Provisioning.Agent={value})", where)
+
+
+def has_agent(guest: Guest) -> bool:
+    """Whether the agent is installed; on Flatcar it comes with the OEM partition's system extension."""
+    return guest.facts.family == "flatcar" or any(guest.files.is_file(each) for each in AGENT_PROGRAMS)
 
 
 def agent_state(guest: Guest) -> systemd.UnitState:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from vhdprep.rehearsal import Reached
     from vhdprep.rehearse.identity import Identity
-    from vhdprep.rehearse.journal import Call, Health
+    from vhdprep.rehearse.journal import Health
     from vhdprep.rehearse.postmortem import Found
 
 MAX_REPORTS = 20
@@ -46,7 +46,6 @@ class Seen(NamedTuple):
     ended: str
     """Why the wait ended, see ``watch``."""
     reached: Mapping[Milestone, Reached]
-    calls: Sequence[Call]
     health: Sequence[Health]
     tried: Mapping[str, int]
     stopped: str | None

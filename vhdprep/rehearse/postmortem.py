@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 MAX_LOG = 4 * 1024 * 1024
 """Bytes of a log that are read, from its end."""
-MAX_NAME = 300
-"""Characters of the host name; Linux takes 64."""
 MAX_PLACES = 64
 """Files of one pattern in which something is looked for."""
 MAX_WORDS = 6

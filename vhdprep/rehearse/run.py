@@ -127,7 +127,7 @@ def _look(path: Location, wish: Wish, avoid: Mapping[str, str]) -> Looked:
 def _has_agent(image: Image) -> bool:
     """Whether an agent is to be waited for; where that cannot be told it is."""
     try:
-        return image.guest is not None and any(image.guest.files.is_file(each) for each in provisioner.AGENT_PROGRAMS)
+        return image.guest is not None and provisioner.has_agent(image.guest)
     except Unreadable:
         return True
 
@@ -157,7 +157,6 @@ def _run(path: Location, wish: Wish, looked: Looked, hardware: Hardware, host: F
         booted = asyncio.run(_boot(readers, overlays, key, who, journal, wish, hardware, host, show, most, accelerated=accelerated))
         layers = [each.over for each in overlays]
         found = isolate.call(lambda avoid: postmortem.look(path, wish.data, layers, who, avoid))
-    found = found._replace(unread=(*booted.seen.found.unread, *found.unread))
     seen = booted.seen._replace(found=found, has_agent=looked.has_agent, stale=looked.stale)
     how = "KVM" if accelerated else "TCG"
     machine = f"QEMU {host.version} with {how}, {hardware.firmware.upper()}, disk on {hardware.disk}, network card {hardware.nic}"
@@ -223,7 +222,7 @@ async def _boot(
         elif any(each in journal.reached for each in (Milestone.KERNEL, Milestone.DHCP, Milestone.LOGIN)):  # else there is nobody who listens
             await machine.switch_off()
         seen = Seen(
-            who, ended, dict(journal.reached), tuple(journal.calls), tuple(journal.health), dict(journal.tried), stopped,
+            who, ended, dict(journal.reached), tuple(journal.health), dict(journal.tried), stopped,
             machine.console.bytes, machine.resets, follow.refused, follow.looked, postmortem.Found(), wish.without,
             guesses={each: _why(hardware, each) for each in hardware.guesses}, unserved=unserved,
         )  # fmt: skip

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from vhdprep.rehearse.machine import Machine
     from vhdprep.rehearse.machine.ssh import Key, Session
 
-Show = "Callable[[Milestone | None, float], None]"
-
 
 class Patience(NamedTuple):
     """How long each thing may take, in seconds."""
