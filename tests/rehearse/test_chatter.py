@@ -26,7 +26,7 @@ def test_every_line_of_cloud_init_carries_its_name_since_25_and_none_matters_for
 
 def test_what_cloud_init_cannot_hand_to_hyper_v_is_not_repeated():
     status = ["status: done", "extended_status: degraded done", "WARNING:", *[f"\t- failed posting events to kvp, {KVP}"] * 60, "\t- no space left"]
-    seen = Seen(IDENTITY, "done", {}, (), (), {}, None, 1, 0, "", {"cloud-init": "\n".join(status), "failed": ""}, Found())
+    seen = Seen(IDENTITY, "done", {}, (), {}, None, 1, 0, "", {"cloud-init": "\n".join(status), "failed": ""}, Found())
     assert [(each.what, each.value) for each in judge(seen).witnesses] == [
         ("over SSH: cloud-init", "status: done\nextended_status: degraded done\nWARNING:\n\t- no space left"),
         ("over SSH: failed", "nothing"),
