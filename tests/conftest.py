@@ -7,6 +7,7 @@ import gzip
 import lzma
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from vhdprep.errors import BackendUnavailable
 from vhdprep.ruleset.load import load_rules
 
 os.environ["VHDPREP_BACKEND"] = "native"  # what does not say otherwise must not depend on whether this host has libguestfs
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell does that to what it runs in the background, and every child inherits it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
 REAL = ROOT / "fixtures" / ".build" / "real"

@@ -11,7 +11,8 @@ import subprocess
 import pytest
 
 from fixtures import build
-from tests.cli.test_cli import SCHEMA, run
+from tests.cli.test_cli import run
+from tests.schemas import REPORT
 
 securesystemslib = pytest.importorskip("securesystemslib")
 
@@ -73,7 +74,7 @@ def test_the_statement_is_in_totos_and_holds_the_whole_report(attested):
     assert (predicate["result"], predicate["failedTests"]) == ("FAILED", ["linux-ssh-host-keys-removed"])
     assert predicate["configuration"] == [{"name": "vhdprep rules", "digest": {"sha256": report["ruleset"]["digest"]}}]
     assert predicate["report"] == report
-    assert set(report) <= set(SCHEMA["properties"])
+    assert set(report) <= set(REPORT.schema["properties"])
 
 
 def test_securesystemslibs_own_verifier_accepts_it(attested, keys):

@@ -7,12 +7,12 @@ import os
 import subprocess
 import sys
 
-import jsonschema
 import pytest
 
 from tests.audit.reports import day, finding, not_ready, written
-from tests.cli.test_cli import ROOT, SCHEMA, run
+from tests.cli.test_cli import ROOT, run
 from tests.cli.test_comfort import PROGRAM, asked, program  # noqa: F401 - a fixture
+from tests.schemas import REPORT
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_report_of_check_goes_through_a_pipe_and_comes_back_as_it_was(audit, i
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "nightly: NOT READY, recorded (record 1)")
     back = audit("show", "nightly", "--report", "1").stdout
     assert back == report
-    jsonschema.validate(json.loads(back), SCHEMA)
+    REPORT.validate(json.loads(back))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no pty")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-import jsonschema
 import pytest
 from markupsafe import escape
 
 from fixtures import build, filesystem
-from tests.cli.test_cli import SCHEMA, run
+from tests.cli.test_cli import run
+from tests.schemas import REPORT
 from vhdprep.guest import policies
 from vhdprep.report.markdown import plain
 
@@ -30,7 +30,7 @@ def reports(image, tmp_path_factory):
 
 def test_every_format_lists_every_item_once(reports):
     values = json.loads(reports["json"])
-    jsonschema.validate(values, SCHEMA)
+    REPORT.validate(values)
     assert [each["id"] for each in values["certification"]] == [item.id for item in ITEMS]
     assert [reports["html"].count(f'<th scope="row">{escape(item.title)}</th>') for item in ITEMS] == [1] * len(ITEMS)
     assert [reports["markdown"].count(f"| {plain(item.title)} | {item.decision} |") for item in ITEMS] == [1] * len(ITEMS)

@@ -8,15 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 from fixtures import build
+from tests.schemas import REPORT
 from vhdprep.cli import app
 from vhdprep.report import load_reporter
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SCHEMA = json.loads((ROOT / "vhdprep" / "report" / "schema.json").read_text(encoding="utf-8"))
 
 
 def run(*arguments, **kwargs):
@@ -36,7 +35,7 @@ def outcome(path, *options):
     """Exit code, verdict, and the failing rules of a JSON report."""
     done = run("check", path, "--format", "json", *options)
     report = json.loads(done.stdout)
-    jsonschema.validate(report, SCHEMA)
+    REPORT.validate(report)
     failed = {finding["rule_id"] for finding in report["findings"] if finding["outcome"] == "fail"}
     return done.returncode, report["verdict"], failed
 
@@ -90,7 +89,7 @@ def test_the_json_report_follows_its_schema_and_reports_go_to_files(image, tmp_p
     done = run("check", image("debian-12-used"), "--report", f"json={target}", "--quiet")
     assert done.returncode == 1
     report = json.loads(target.read_text(encoding="utf-8"))
-    jsonschema.validate(report, SCHEMA)
+    REPORT.validate(report)
     assert list(report) == [
         "schema",
         "tool",
@@ -279,7 +278,7 @@ def test_inspect_shows_container_volumes_and_guest(image):
     assert "Debian GNU/Linux 12 (bookworm), x86_64, boots as Generation 1\n" in done.stdout
     assert "p1  ext4  63 MiB  0fc8a9d1-6f0a-4c2b-9f4e-3d1c5b7a9e01" in done.stdout
     report = json.loads(run("inspect", image("debian-12-mbr"), "--format", "json").stdout)
-    jsonschema.validate(report, SCHEMA)
+    REPORT.validate(report)
     assert (report["verdict"], report["guest"]["generation"]) == (None, 1)
     short = json.loads(run("inspect", image("debian-12-mbr"), "--format", "json", "--container-only").stdout)
     assert (short["disks"][0]["container"], short["disks"][0]["volumes"]) == (report["disks"][0]["container"], [])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 
-import jsonschema
 import pytest
 
-from tests.cli.test_cli import SCHEMA, run
+from tests.cli.test_cli import run
+from tests.schemas import REPORT
 
 RULE = "linux-ssh-host-keys-removed"
 WAIVER = "- rule: {rule}\n  reason: The lab keeps its keys.\n  owner: lab@example.org\n  expiry: {expiry}\n{more}"
@@ -27,7 +27,7 @@ def waivers(tmp_path):
 def report(*arguments):
     done = run("check", "--format", "json", *arguments)
     values = json.loads(done.stdout)
-    jsonschema.validate(values, SCHEMA)
+    REPORT.validate(values)
     return done.returncode, values
 
 

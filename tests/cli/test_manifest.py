@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-import jsonschema
 import pytest
 
 from fixtures import build
-from tests.cli.test_cli import SCHEMA, run
+from tests.cli.test_cli import run
+from tests.schemas import REPORT
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_the_next_command_names_data_disks_and_the_destination(machine):
 def test_a_report_of_a_machine_keeps_to_its_schema_and_says_what_was_declared(machine):
     done = run("check", "--manifest", "vm.yaml", "--format", "json", cwd=machine("debian-12-set", manifest="version: 1.2.3\n"))
     report = json.loads(done.stdout)
-    jsonschema.validate(report, SCHEMA)
+    REPORT.validate(report)
     assert report["verdict"] == "ready"
     assert [(each["role"], each["lun"], each["path"]) for each in report["disks"]] == [
         ("os", None, "os.vhd"),

@@ -7,12 +7,12 @@ import os
 import subprocess
 import sys
 
-import jsonschema
 import pytest
 
 from tests.cli import test_isolation
-from tests.cli.test_cli import ROOT, SCHEMA, run
+from tests.cli.test_cli import ROOT, run
 from tests.rangeserver import serving
+from tests.schemas import REPORT
 
 QUERY = "sv=2024-11-04&sp=r&sig=SECRET%2Bpart%3D"
 HURRIED = "import vhdprep.remote.http as http\nhttp.MAX_REQUEST_SECONDS = 1\nfrom vhdprep.cli import main\nmain()"
@@ -52,7 +52,7 @@ def test_the_report_says_how_little_was_transferred(image):
         done = run("check", address(server), "--format", "json")
         text = run("check", address(server), "--verbose").stdout
     report = json.loads(done.stdout)
-    jsonschema.validate(report, SCHEMA)
+    REPORT.validate(report)
     took = report["run"]["transferred"]
     assert (took["of"], done.returncode) == (path.stat().st_size, 0)
     assert 0 < took["bytes"] < path.stat().st_size

@@ -25,7 +25,8 @@ from tests.unit.test_tables import Bytes, boot_record, gpt_disk
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MIB = 1024 * 1024
-SECONDS, MEMORY = 5, 500 * MIB
+SECONDS, MEMORY = 15, 500 * MIB
+"""What is endless takes minutes; these take two seconds on a good machine and six on a tired one."""
 CASES = {}
 MEASURE = """import os, sys
 child = os.spawnv(os.P_NOWAIT, sys.argv[2], sys.argv[2:])
@@ -441,8 +442,8 @@ def directories_three_hundred_deep(place):
 
 
 @case("ready")
-def twenty_thousand_files_in_one_directory(place):
-    return guest(place, {f"/etc/ssl/certs/{number:05d}.pem": "" for number in range(20_000)}, size="128 MiB")
+def twelve_thousand_files_in_one_directory(place):
+    return guest(place, {f"/etc/ssl/certs/{number:05d}.pem": "" for number in range(12_000)}, size="128 MiB")
 
 
 @case("inconclusive", "too many")

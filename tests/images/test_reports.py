@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
 import xmlschema
 
+from tests.schemas import REPORT
 from vhdprep.check import check
 from vhdprep.cli.common import EXIT_CODES
-from vhdprep.report import ONLY_FOR, REPORTERS, load_reporter, words
+from vhdprep.report import ONLY_FOR, REPORTERS, load_reporter
 
 IMAGES = {
     "debian-12-generalized": "READY",
@@ -21,7 +21,6 @@ IMAGES = {
     "windows-2022-hive-missing": "INCONCLUSIVE",
     "disk-luks-root": "INCONCLUSIVE",
 }
-REPORT_SCHEMA = json.loads((Path(words.__file__).parent / "schema.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module", params=IMAGES)
@@ -36,7 +35,7 @@ def test_every_format_begins_with_the_verdict(judged):
     assert pages["markdown"].startswith(f"## vhdprep: {verdict}: ")
     assert pages["github"].startswith(("::notice " if verdict == "READY" else "::error ") + f"title={verdict}%3A ")
     assert f"<h1>{verdict}</h1>" in pages["html"]
-    jsonschema.validate(json.loads(pages["json"]), REPORT_SCHEMA)
+    REPORT.validate(json.loads(pages["json"]))
     assert json.loads(pages["sarif"])["runs"][0]["invocations"][0]["exitCode"] == EXIT_CODES[report.verdict]
     red = [case for case in ET.fromstring(pages["junit"]).iter("testcase") if case.find("failure") is not None or case.find("error") is not None]
     assert bool(red) is (verdict != "READY")

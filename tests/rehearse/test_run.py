@@ -14,6 +14,7 @@ from tests.rehearse.disks import Bytes, needs_qemu, opened
 from tests.unit.memory import image as memory_image
 from vhdprep.errors import BackendUnavailable, RehearsalFailed, Unreadable
 from vhdprep.rehearsal import Milestone, Outcome, Rehearsal
+from vhdprep.rehearse import boot as booting
 from vhdprep.rehearse import network, run, twins, watch
 from vhdprep.rehearse.choices import Hardware
 from vhdprep.rehearse.machine import firmware
@@ -108,13 +109,13 @@ def test_two_good_machines_that_are_one_and_the_same_do_not_pass(monkeypatch):
 
 
 def test_why_a_device_was_guessed_is_in_the_words_of_who_guessed():
-    assert run._why(HARDWARE, "disk") == "disk: virtio-blk is a guess, for x"
-    assert run._why(HARDWARE, "DVD drive") == "DVD drive"
+    assert booting._why(HARDWARE, "disk") == "disk: virtio-blk is a guess, for x"
+    assert booting._why(HARDWARE, "DVD drive") == "DVD drive"
 
 
 @needs_qemu
 def test_an_emulator_that_fails_says_nothing_of_the_image_and_nothing_is_left(emulator, image, monkeypatch):
-    monkeypatch.setattr(run.qemu, "arguments", lambda *_, **__: [emulator.emulator, "-machine", "no-such-machine"])
+    monkeypatch.setattr(booting.qemu, "arguments", lambda *_, **__: [emulator.emulator, "-machine", "no-such-machine"])
     before = opened(), children()
     with pytest.raises(RehearsalFailed, match="the emulator does not start: "):
         boot(image("debian-12-virtio"), Wish((), limits=LIMITS), nobody)
@@ -123,12 +124,12 @@ def test_an_emulator_that_fails_says_nothing_of_the_image_and_nothing_is_left(em
 
 @needs_qemu
 def test_an_emulator_that_dies_says_nothing_of_the_image(emulator, image, monkeypatch):
-    class Dies(run.Machine):
+    class Dies(booting.Machine):
         async def activity(self):
             self._process.kill()
             return await super().activity()
 
-    monkeypatch.setattr(run, "Machine", Dies)
+    monkeypatch.setattr(booting, "Machine", Dies)
     before = opened(), children()
     with pytest.raises(RehearsalFailed, match="the emulator ended by itself: "):
         boot(image("debian-12-virtio"), Wish((), limits=LIMITS), nobody)
@@ -164,7 +165,7 @@ def test_a_file_that_cannot_be_read_on_is_not_the_system_s_fault(emulator, image
 
 def test_a_file_in_memory_is_open_for_what_it_is_wanted():
     before = opened()
-    reading, writing = run._memory("a", b"abc"), run._memory("b", b"abc", writable=True)
+    reading, writing = booting._memory("a", b"abc"), booting._memory("b", b"abc", writable=True)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.write(reading, b"x")
     assert os.pread(reading, 9, 0) == os.pread(writing, 9, 0) == b"abc"

@@ -8,11 +8,11 @@ import json
 import re
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 from fixtures import applications, build, coverage, marketplace, phases, reference, serverroles
 from fixtures.docs import compiled_rules, conformance_table, limits
+from tests.schemas import validator
 from vhdprep import remedy as remedies
 from vhdprep.byhand import steps
 from vhdprep.guest.formats import yamltext
@@ -27,6 +27,7 @@ from vhdprep.ruleset.selftest import run_examples
 
 RULES = load_rules()
 FILES = rule_files()
+SCHEMA = validator(schema.rule_schema())
 LEAVES = {rule.id: [leaf for check in (rule.check, rule.when) if check is not None for leaf in Parser.leaves(check)] for rule in RULES}
 
 
@@ -46,7 +47,7 @@ def test_turning_a_rule_upside_down_turns_its_examples_red(rule):
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_rule_file_follows_its_json_schema(rule):
     text = FILES[rule.id].read_text(encoding="utf-8").split("\n---\n", 1)[0]
-    jsonschema.validate(yamltext.load(text), schema.rule_schema())
+    SCHEMA.validate(yamltext.load(text))
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)

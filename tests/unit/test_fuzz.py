@@ -24,7 +24,7 @@ from vhdprep.ruleset.load import load_rules
 
 RULES = load_rules()
 MIB = 1024 * 1024
-BOUNDED = settings(max_examples=150, deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+BOUNDED = settings(max_examples=60, deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 wounds = st.lists(st.tuples(st.integers(0, 4095), st.binary(min_size=1, max_size=12)), max_size=6)
 
 
@@ -79,7 +79,7 @@ STRUCTURES = ((65536, 80), (131072, 80), (196608, 100), (262144, 100), (vhdxfile
 vhdx_wounds = st.lists(st.tuples(st.sampled_from(STRUCTURES), st.floats(0, 1), st.binary(min_size=1, max_size=8)), min_size=1, max_size=6)
 
 
-@settings(BOUNDED, max_examples=40)
+@settings(BOUNDED, max_examples=30)
 @given(wounds=vhdx_wounds, is_sealed=st.booleans(), parent=st.booleans(), cut=st.sampled_from([0, 0, 1, MIB, 3 * MIB]))
 def test_a_wounded_vhdx_is_judged_not_feared(tmp_path, wounds, is_sealed, parent, cut):
     data = bytearray(sound_vhdx(parent))

@@ -10,10 +10,10 @@ import pytest
 import xmlschema
 from hypothesis import HealthCheck, given, settings
 
+from tests.schemas import REPORT
 from tests.unit.test_reports import (
     NASTY,
     POLICIES,
-    SCHEMA,
     Shape,
     hostile,
     is_clean,
@@ -311,13 +311,13 @@ def test_programs_read_all_of_it():
 @pytest.mark.parametrize("rehearsal", [None, *ALL.values(), *(PASSED._replace(outcome=each, missing=step) for each in Did for step in Milestone)])
 def test_the_json_report_follows_its_schema(rehearsal):
     document = json.loads(render("json", report(rehearsal)))
-    jsonschema.validate(document, SCHEMA)
+    REPORT.validate(document)
     del document["rehearsal"]
-    jsonschema.validate(document, SCHEMA)
+    REPORT.validate(document)
 
 
 def test_the_schema_has_a_name_for_every_outcome_and_every_milestone():
-    _, described = SCHEMA["properties"]["rehearsal"]["anyOf"]
+    _, described = REPORT.schema["properties"]["rehearsal"]["anyOf"]
     assert described["properties"]["outcome"]["enum"] == [str(each) for each in Did]
     assert described["properties"]["missing"]["enum"] == [each.name.lower().replace("_", "-") for each in Milestone] + [None]
     assert [*described["properties"]] == described["required"] == [*json.loads(render("json", report(PASSED)))["rehearsal"]]
@@ -505,7 +505,7 @@ def test_what_is_no_picture_is_not_shown_as_one(screen):
     assert "img-src" not in page
     document = json.loads(render("json", found))
     assert document["rehearsal"]["screen"] == ""
-    jsonschema.validate(document, SCHEMA)
+    REPORT.validate(document)
     assert "picture" not in render("text", found)
 
 
@@ -564,7 +564,7 @@ def test_no_text_of_a_guest_changes_the_shape_of_a_report(text):
     assert [(each["ruleId"], len(each["locations"])) for each in run["results"]] == [
         (each["ruleId"], len(each["locations"])) for each in other["results"]
     ]
-    jsonschema.validate(json.loads(render("json", found)), SCHEMA)
+    REPORT.validate(json.loads(render("json", found)))
 
 
 @pytest.mark.parametrize("text", NASTY)

@@ -11,12 +11,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from tests.schemas import REPORT
 from vhdprep.accepted import Baseline, Waiver
 from vhdprep.declared import Declared
 from vhdprep.model import (
@@ -43,7 +43,6 @@ from vhdprep.remedy import Manual, RemoveFiles
 from vhdprep.report import REPORTERS, html, load_reporter, words
 from vhdprep.report.markdown import code, plain
 
-SCHEMA = json.loads((Path(words.__file__).parent / "schema.json").read_text(encoding="utf-8"))
 NASTY = [
     "<script>alert(1)</script>", "</style><img src=x onerror=alert(1)>", "<!-- ", "]]>", "&amp;&#x3c;", "\"'><a href=javascript:x>", "{{ 7*7 }}{% raw %}",
     "| a | b |", "`", "``` \n# h", "**b** _i_ ~~s~~", "[x](javascript:alert(1))", "![i](https://evil.example/p.png)", "<https://evil.example>",
@@ -159,7 +158,7 @@ def test_no_text_of_an_image_changes_the_shape_of_a_report(text):
     assert shape_of_markdown(pages["markdown"]) == shape_of_markdown(render("markdown", harmless))
     assert [line.split(" ")[0] for line in pages["github"].splitlines()] == [line.split(" ")[0] for line in render("github", harmless).splitlines()]
     assert [each.tag for each in ET.fromstring(pages["junit"]).iter()] == [each.tag for each in ET.fromstring(render("junit", harmless)).iter()]
-    jsonschema.validate(json.loads(render("json", report)), SCHEMA)
+    REPORT.validate(json.loads(render("json", report)))
     answer, wanted = (json.loads(each) for each in (pages["selftest"], render("selftest", harmless)))
     assert [[*each, each["TestID"], each["Result"]] for each in answer["Tests"]] == [
         [*each, each["TestID"], each["Result"]] for each in wanted["Tests"]

@@ -3,44 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 import time
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from vhdprep import isolate
 from vhdprep.check import judge_image, open_image
 from vhdprep.clock import Clock
-from vhdprep.errors import NotRehearsable, RehearsalFailed, Unreadable
+from vhdprep.errors import NotRehearsable, Unreadable
 from vhdprep.guest import provisioner
 from vhdprep.model import Target
-from vhdprep.rehearsal import Milestone, Outcome, Rehearsal, Witness
-from vhdprep.rehearse import choices, identity, postmortem, twins, watch
-from vhdprep.rehearse.journal import Journal
-from vhdprep.rehearse.judge import Seen, judge
-from vhdprep.rehearse.machine import Machine, firmware, nbd, overlay, qemu, ssh
-from vhdprep.rehearse.network import open_network
-from vhdprep.rehearse.platform import Platform, certificates, dvd
+from vhdprep.rehearsal import Outcome, Rehearsal, Witness
+from vhdprep.rehearse import choices, identity, postmortem, twins
+from vhdprep.rehearse.boot import Parts, boot_once
+from vhdprep.rehearse.judge import judge
+from vhdprep.rehearse.machine import firmware, overlay, ssh
 from vhdprep.vhd.container import describe
 from vhdprep.vhd.opening import open_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from vhdprep.declared import Declared
     from vhdprep.guest.image import Image
     from vhdprep.location import Location
     from vhdprep.model import Report
+    from vhdprep.rehearse import watch
+    from vhdprep.rehearse.boot import Show
     from vhdprep.rehearse.choices import Hardware
-    from vhdprep.rehearse.identity import Identity
     from vhdprep.rehearse.machine.firmware import Firmware
-    from vhdprep.rehearse.machine.overlay import Overlay
-    from vhdprep.rehearse.machine.ssh import Key
     from vhdprep.ruleset.rule import Rule
-    from vhdprep.vhd.blocks import Reader
-
-    Show = Callable[[Milestone | None, float], None]
 
 
 _MARKS = ("/var/lib/waagent/provisioned", "/var/lib/waagent/ovf-env.xml")
@@ -143,9 +135,8 @@ def _run(path: Location, wish: Wish, looked: Looked, hardware: Hardware, host: F
     """Make one machine, and let nothing of it remain."""
     began = time.monotonic()
     with ExitStack() as stack:
-        paths = (path, *wish.data)
-        readers = [stack.enter_context(open_reader(each, describe(each))) for each in paths]
-        most = overlay.room(len(readers))
+        readers = [stack.enter_context(open_reader(each, describe(each))) for each in (path, *wish.data)]
+        room = overlay.room(len(readers))
         overlays = []
         for each in readers:
             overlays.append(overlay.Overlay(each.size))
@@ -153,8 +144,8 @@ def _run(path: Location, wish: Wish, looked: Looked, hardware: Hardware, host: F
         key = ssh.Key()
         stack.callback(key.close)
         who = identity.invent(key.public)
-        journal = Journal()
-        booted = asyncio.run(_boot(readers, overlays, key, who, journal, wish, hardware, host, show, most, accelerated=accelerated))
+        parts = Parts(hardware, host, accelerated, readers, overlays, room, key, who, wish.without, wish.namespace, wish.limits)
+        booted = asyncio.run(boot_once(parts, show))
         layers = [each.over for each in overlays]
         found = isolate.call(lambda avoid: postmortem.look(path, wish.data, layers, who, avoid))
     seen = booted.seen._replace(found=found, has_agent=looked.has_agent, stale=looked.stale)
@@ -170,81 +161,3 @@ def _run(path: Location, wish: Wish, looked: Looked, hardware: Hardware, host: F
         seconds=round(time.monotonic() - began, 1),
     )
     return Run(rehearsal, {**found.identity, **{f"DHCP client {each}": twins.Mark("DHCP identity", each) for each in booted.clients}})
-
-
-class Booted(NamedTuple):
-    """What is known when the machine is gone."""
-
-    seen: Seen
-    console: tuple[str, ...]
-    screen: str
-    clients: tuple[str, ...]
-    """By what the guest named itself to DHCP, in hex."""
-
-
-async def _boot(
-    readers: Sequence[Reader], overlays: Sequence[Overlay], key: Key, who: Identity, journal: Journal, wish: Wish, hardware: Hardware, host: Firmware,
-    show: Show, most: int, *, accelerated: bool,
-) -> Booted:  # fmt: skip
-    """Switch the machine on, watch it, and switch it off."""
-    offered = certificates.make() if "imds" in wish.without else None  # without them cloud-init takes no key from the DVD either
-    async with AsyncExitStack() as stack:
-        net = await stack.enter_async_context(open_network(who, journal, Platform(who, journal, wish.without, offered), namespace=wish.namespace))
-        served = [socket.socketpair() for _ in readers]
-        servers = [nbd.Server(reader, ours) for reader, (ours, _) in zip(readers, served, strict=True)]
-        for each in servers:
-            stack.callback(each.close)
-        ours, theirs = socket.socketpair()
-        dvd_file = None if "dvd" in wish.without else _memory("dvd", dvd.make({dvd.FILE: dvd.ovf_env(who)}))
-        variables = _memory("variables", host.variables.read_bytes(), writable=True) if host.variables else None
-        files = qemu.Descriptors(
-            [os.dup(each.file.fileno()) for each in overlays], [other.detach() for _, other in served], dvd_file, variables, theirs.detach()
-        )
-        words = qemu.arguments(hardware, host, who, files, net, accelerated=accelerated)
-        machine = await Machine.start(words, [*files.all(), *net.pass_on], ours, journal, most)
-        stack.push_async_callback(machine.close)
-        blind = "imds" in wish.without
-        limits = wish.limits or watch.patience(without_metadata=blind)
-        address = await net.ssh(machine)
-        follow = watch.Watch(machine, journal, who, key, address, limits, goes_on=blind)  # metadata that is missing is told of first
-        ended = await follow.until_done(show)
-        unserved = next((each.failed for each in servers if each.failed), "")
-        if ended == "ended" and not unserved:
-            raise RehearsalFailed(_innocent(machine))
-        if address is None and ended not in ("off", "full", "ended", "resets"):
-            raise RehearsalFailed("the emulator does not say where the guest's SSH server is reached, so whether it answers cannot be told")
-        screen = "" if machine.console.bytes else await machine.picture()
-        said, stopped = machine.console.matter(), machine.console.stopped  # what it says from here on is of its end, which we bring about
-        if follow.session is not None:
-            follow.looked |= await follow.session.look(ssh.LATE)
-            await follow.session.quiesce()
-            await follow.session.close()
-        elif any(each in journal.reached for each in (Milestone.KERNEL, Milestone.DHCP, Milestone.LOGIN)):  # else there is nobody who listens
-            await machine.switch_off()
-        seen = Seen(
-            who, ended, dict(journal.reached), tuple(journal.health), dict(journal.tried), stopped,
-            machine.console.bytes, machine.resets, follow.refused, follow.looked, postmortem.Found(), wish.without,
-            guesses={each: _why(hardware, each) for each in hardware.guesses}, unserved=unserved,
-        )  # fmt: skip
-        return Booted(seen, said, screen, tuple(net.relay.identifiers))
-
-
-def _why(hardware: Hardware, device: str) -> str:
-    """Why it was only guessed, in the words of ``choices``."""
-    return next((each for each in hardware.why if each.startswith(f"{device}: ")), device)
-
-
-def _innocent(machine: Machine) -> str:
-    """What failed, when it was not the guest."""
-    if machine.trouble:
-        return f"the host failed to keep what the guest writes ({machine.trouble}); name a folder with more room in TMPDIR"
-    return f"the emulator ended by itself: {machine.complaint.decode(errors='replace').strip()[-500:] or 'it does not say why'}"
-
-
-def _memory(name: str, content: bytes, *, writable: bool = False) -> int:
-    """A file in memory; QEMU takes a descriptor only for what it was opened for."""
-    file = os.memfd_create(name)
-    with os.fdopen(os.dup(file) if writable else file, "wb") as writing:
-        writing.write(content)
-        writing.flush()
-        return file if writable else os.open(f"/proc/self/fd/{file}", os.O_RDONLY)

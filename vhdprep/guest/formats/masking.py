@@ -29,12 +29,16 @@ _LOGIN = re.compile(
     rf"""|(?<![\w.-])((?:sshpass|docker\s++login|(?:mysql|mariadb)[\w-]*+)\s(?:[^|;&\n]{{0,200}}?\s)?-p\s*+){_WORD}"""
 )
 """What curl, sshpass, docker and MySQL's commands take on their command line."""
+_SIGNS = re.compile(r"[:=>$-]")
+"""Each of these expressions needs one of them; most texts have none."""
 
 
 def mask(text: str) -> str:
     """A text without passwords: of URLs, of keys that name one, of commands; and without tokens and keys of well-known shape."""
-    plain = _SECRET.sub(r"\1***", _URL_SECRET.sub(r"\1***@", text))
-    plain = _HASH.sub("***", _LOGIN.sub(r"\1\2***", _ELEMENT.sub(r"\1***", plain)))
+    plain = text
+    if _SIGNS.search(text):
+        plain = _SECRET.sub(r"\1***", _URL_SECRET.sub(r"\1***@", text))
+        plain = _HASH.sub("***", _LOGIN.sub(r"\1\2***", _ELEMENT.sub(r"\1***", plain)))
     return plain if len(plain) < _SHORT else secretpatterns.hidden(plain)
 
 
