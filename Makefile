@@ -84,10 +84,10 @@ arch: $(STAMP) ## who may import whom
 	$(BIN)/lint-imports
 
 test: $(STAMP) tools ## run the tests (T=path, K=expression, JOBS=processes)
-	$(BIN)/pytest -n $(JOBS) --dist loadfile $(T) $(if $(K),-k '$(K)') $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(T) $(if $(K),-k '$(K)') $(ARGS)
 
 test-all: $(STAMP) tools real-image real-image-13 ## run the tests with the real Debian images
-	$(BIN)/pytest -n $(JOBS) --dist loadfile $(T) $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(T) $(ARGS)
 
 fuzz: $(STAMP) tools ## break hives, LVM2, btrfs, NTFS and UFS at random for SECONDS=60
 	$(BIN)/python -m tests.fuzz $(SECONDS)
@@ -116,7 +116,7 @@ conformance: real-image ## hold the rules against waagent, cloud-init and virt-s
 
 boots: real-image $(if $(filter all,$(BOOTS)),real-image-13) ## boot the real Debian, whole and with faults, under the emulated platform; BOOTS=all: every fault, about an hour without KVM
 	@$(call need,$(REHEARSAL)); test -e /usr/share/OVMF/OVMF_CODE_4M.fd || $(call install,ovmf)
-	VHDPREP_REHEARSE=$(BOOTS) $(BIN)/pytest tests/rehearse/test_boots.py $(if $(K),-k '$(K)') $(ARGS)
+	VHDPREP_REHEARSE=$(BOOTS) $(BIN)/pytest tests/rehearse/test_boots.py tests/rehearse/test_tiny_guests.py $(if $(K),-k '$(K)') $(ARGS)
 
 azurite: ## install Azurite, the emulator of Azure's storage, for the tests of images on the network
 	@$(call need,npm:npm)

@@ -25,6 +25,17 @@ REAL = ROOT / "fixtures" / ".build" / "real"
 REAL_13 = REAL.with_name("real-13")
 _OPENERS = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
 
+LONG = (
+    *("test_boots.py", "test_rules.py", "test_hostile.py", "test_checksums.py", "test_writers.py"),
+    *("test_backends.py", "test_images.py", "test_tiny_guests.py", "test_arrays.py"),
+)
+"""Files that take a worker for minutes; those with machines of their own not all at once."""
+
+
+def pytest_collection_modifyitems(items):
+    """What takes long begins first: a long file that comes last has all others wait."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
 
 @pytest.fixture(scope="session")
 def rules():
