@@ -97,7 +97,7 @@ TABLE = {
     "no provisioner": (
         seen(*ADDRESS, ended="late", found=Found(why=("/etc/cloud/cloud-init.disabled: cloud-init is switched off by a marker",))),
         Outcome.NEVER, M.METADATA,
-        "It came up and was given an address, but not one request for provisioning came: nothing in it provisions, or nothing recognised Azure. "
+        "It came up and got an address, but not one request for provisioning came: nothing in it provisions, or nothing recognised Azure. "
         "In the disk: /etc/cloud/cloud-init.disabled: cloud-init is switched off by a marker.", "provisioner",
     ),
     "another cloud": (

@@ -70,7 +70,7 @@ def _steps(seen: Seen) -> Iterator[tuple[Milestone, str, str]]:
         own = _own_address(seen)
         why = f"it has one that was set by hand ({own})" if own else "no DHCP client ran"
         yield Milestone.DHCP, f"It came up, and never asked for an address: {why}.", REMEDIES["network" if own else "dhcp"]
-        words = "It came up and was given an address, but not one request for provisioning came: nothing in it provisions, or nothing recognised Azure."
+        words = "It came up and got an address, but not one request for provisioning came: nothing in it provisions, or nothing recognised Azure."
         yield Milestone.METADATA, words, REMEDIES["provisioner"]
     words = "It asked for instance metadata, and never for the goal state, by which a machine reports."
     yield Milestone.GOAL_STATE, words, REMEDIES["ready"]
