@@ -90,7 +90,7 @@ def test_one_that_starts_again_once_goes_on(guest):
 @everything
 def test_one_that_starts_again_for_ever_is_stopped(guest):
     found = boot(guest("reboot -f"))
-    assert (found.outcome, found.cause) == (Outcome.NO_BOOT, "It reset itself 6 times.")
+    assert (found.outcome, found.cause) == (Outcome.NO_BOOT, "It reset itself 6 times, and never came up.")
 
 
 @everything

@@ -340,7 +340,7 @@ def test_it_is_not_imported_before_a_file_system_needs_it():
 
 
 LEFTOVER = "/etc/ssh/ssh_host_ed25519_key"
-IMAGES = 80
+IMAGES = 40
 """Damaged images of each kind. Of 3000 such images each, 16 of 12,000 were ready before checksums were looked at."""
 
 
