@@ -33,8 +33,9 @@ MASKED = {f"/etc/systemd/system/{each}.service": "/dev/null" for each in ("cloud
 CONFIGURED = {
     "/etc/udev/rules.d/70-persistent-net.rules": 'SUBSYSTEM=="net", ACTION=="add", DRIVERS=="?*", ATTR{type}=="1", NAME="eth7"\n',
     "/etc/network/interfaces": "auto lo\niface lo inet loopback\nauto eth7\niface eth7 inet dhcp\n",
+    "/etc/systemd/system/ssh.service.d/keys.conf": "[Service]\nExecStartPre=\nExecStartPre=/usr/bin/ssh-keygen -A\nExecStartPre=/usr/sbin/sshd -t\n",
 }
-"""A network that needs no cloud-init, which makes it otherwise."""
+"""A network, and host keys in time, without cloud-init, which makes both otherwise: the agent makes keys when the SSH server has given up for want of any."""
 
 
 @pytest.fixture(scope="module", autouse=True)
