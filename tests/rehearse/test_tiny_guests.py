@@ -78,7 +78,7 @@ def test_a_guest_that_fills_its_disk_is_stopped_and_told_so(guest, monkeypatch):
     monkeypatch.setattr(overlay, "room", lambda _: 32 << 20)
     found = boot(guest("online\ndd if=/dev/urandom of=/dev/sda bs=1M count=200\nsync"))
     assert (found.outcome, found.missing) == (Outcome.NEVER, Milestone.READY)
-    assert found.cause.startswith("Before it had reported Ready, it wrote more to a disk than a first boot may.")
+    assert found.cause.startswith("It wrote more to a disk than a first boot may before it was provisioned.")
 
 
 @everything
